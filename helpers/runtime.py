@@ -24,6 +24,13 @@ DRIVE_FOLDER = Path("/content/drive/MyDrive")
 PROFILES = ("quick", "full")
 
 
+def describe() -> str:
+    """Where this runs, with what, and what to do about anything wrong: what a notebook's set-up cell prints."""
+    from helpers import diagnosis
+
+    return diagnosis.summary(diagnosis.checks())
+
+
 def in_colab() -> bool:
     """True inside a Google Colab runtime (judged without importing ``google.colab``)."""
     try:
@@ -97,33 +104,39 @@ def weights_cached(name: str) -> bool:
     return any((torch_home / "hub" / "checkpoints").glob(f"{name}-*.pth"))
 
 
-def choose(*, online: str, offline: str) -> str:
-    """Choose between a data set (or model) from the network and its stand-in, and say which in one line.
+def choose(*, online: str, offline: str | tuple[str, ...]) -> str:
+    """Choose between a data set (or network) from the internet and its stand-in, and say which in one line.
 
-    ``online`` is taken when it already lies on this machine or its server answers; otherwise ``offline``.
-    The choice is visible: what it returns is the name that titles, histories and checkpoints carry.
+    ``online`` is taken when it already lies on this machine or its server answers; otherwise the first of ``offline``
+    that is on this machine (the last one always is). The choice is visible: the name it returns stands in titles,
+    histories and checkpoints.
 
     >>> runtime.choose(online="bcdp_v1", offline="bcdp_standin")   # doctest: +SKIP
     """
-    from helpers import datasets
-
-    if datasets.known(online):
-        ready, url = datasets.is_ready(online), datasets.first_url(online)
-    else:
-        ready, url = weights_cached(online), "https://download.pytorch.org"
+    ready, url = _availability(online)
     if ready:
         print(f"Using {online}: it is on this machine.")
         return online
     if url and can_reach(url):
         print(f"Using {online}: it will be downloaded.")
         return online
-    why = "KIT_OFFLINE=1 is set" if _offline_set() else "its server cannot be reached"
-    print(f"Using {offline} in place of {online}: {online} is not on this machine and {why}.")
-    return offline
+    names = (offline,) if isinstance(offline, str) else offline
+    chosen = next((name for name in names if _availability(name)[0]), names[-1])
+    why = "KIT_OFFLINE=1 is set" if _asked_offline() else "its server cannot be reached"
+    print(f"Using {chosen} in place of {online}: {online} is not on this machine and {why}.")
+    return chosen
 
 
-def _offline_set() -> bool:  # ``choose`` has a parameter that hides the function's name
-    return offline()
+def _availability(name: str) -> tuple[bool, str | None]:
+    """Does the data set or the network lie on this machine, and where does it come from?"""
+    from helpers import datasets
+
+    if datasets.known(name):
+        return datasets.is_ready(name), datasets.first_url(name)
+    return weights_cached(name), "https://download.pytorch.org"
+
+
+_asked_offline = offline  # the parameter of ``choose`` hides the function's name
 
 
 def _user_cache() -> Path:

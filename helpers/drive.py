@@ -1,0 +1,260 @@
+"""Google Drive on Colab, with every way it fails turned into a sentence that says what to click.
+
+Outside Colab a local folder stands in for the Drive, with the same functions, so that notebooks need no ``if``.
+Nothing here deletes or overwrites anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from helpers import runtime
+
+MOUNTPOINT = runtime.DRIVE_FOLDER.parent
+
+_RESTART = "Runtime > Restart session"
+_NEW_RUNTIME = "Runtime > Disconnect and delete runtime"
+_ELSEWHERE = "or set KIT_PERSIST to another folder to save there"
+
+# Text in what google.colab's ``mount`` raises -> what it means and what to do. The first match counts.
+_MOUNT_FAILURES = (
+    (
+        ("credential propagation", "invalid oauth code", "authorization failed"),
+        "Google Drive was not connected: permission was not given, the pop-up window was blocked, or another Google "
+        "account was chosen. Run the cell again, choose the account that this notebook is opened with (the picture at "
+        "the top right) and tick every box. Allow pop-ups and third-party cookies for colab.research.google.com.",
+    ),
+    (
+        ("domain policy",),
+        "Your school or company has switched Drive off for Colab. Open the notebook with a personal Google account.",
+    ),
+    (
+        ("must not already contain files",),
+        "Google Drive cannot be mounted, because the folder {mountpoint} already holds files that are not on your "
+        "Drive: a cell wrote there before the Drive was mounted. Nothing was deleted. Open the Files panel (folder "
+        f"icon on the left), move what you need out of {{mountpoint}}, then {_RESTART}. If nothing there matters: "
+        f"{_NEW_RUNTIME}, and run the first cell first.",
+    ),
+    (
+        ("root folder", "timed out", "timeout", "mount failed"),
+        "Google Drive did not answer in time. The usual reason is that My Drive holds too many files and folders at "
+        "the top level: move them into sub-folders at drive.google.com. Then run the cell again; the second try is "
+        f"often faster. If it fails again: {_NEW_RUNTIME}.",
+    ),
+    (
+        ("unsupported in this environment", "has no attribute 'kernel'", "creds_addr", "cloudsdk_config"),
+        "Google Drive cannot be mounted from here, because there is no Colab page that could ask for your permission. "
+        "Run drive.mount() in a notebook cell (not in a script started with !python), or press Mount Drive in the "
+        f"Files panel (folder icon on the left). You can work without Drive, {_ELSEWHERE}.",
+    ),
+)
+
+_ERRNO_SENTENCES = {
+    errno.ENOSPC: "{place} is full. {make_room}",
+    errno.EDQUOT: "{place} is full. {make_room}",
+    errno.ENOTCONN: "The connection to Google Drive is lost (transport endpoint is not connected). Files already on "
+    f"the Drive are safe. Run the first cell again, it reconnects. If that fails: {_RESTART}, or run "
+    f"flush_and_unmount() from google.colab.drive, or {_NEW_RUNTIME}.",
+    errno.EIO: "{place} did not answer (input/output error). On Google Drive the reason is often too many files in "
+    f"one folder, or a daily limit. Wait a minute and run the cell again. If it stays: {_RESTART}.",
+    errno.EROFS: "{place} can only be read. If the Drive was mounted with readonly=True: run flush_and_unmount() from "
+    f"google.colab.drive and drive.mount() again without it, {_ELSEWHERE}.",
+    errno.EACCES: "{place} does not let you write. If it is a folder that somebody shared with you for viewing, choose "
+    f"a folder of your own, {_ELSEWHERE}.",
+}
+_ERRNO_SENTENCES[errno.EPERM] = _ERRNO_SENTENCES[errno.EACCES]
+_EMPTY_BIN = "Delete something at drive.google.com and empty the bin there (what lies in the bin counts too)"
+
+
+class DriveError(OSError):
+    """Google Drive (or the folder that stands in for it) cannot be used; the message says what to do."""
+
+
+def mount(*, readonly: bool = False, timeout_ms: int = 120_000) -> Path:
+    """Mount Google Drive if it is not mounted yet, and return the folder My Drive.
+
+    Outside Colab: a folder in ``runtime.home()``, made if needed. A connection that went stale is remounted once.
+    Raises DriveError with what to do when consent is refused, Drive does not answer, or the folder is not empty.
+    """
+    if not runtime.in_colab():
+        return _made(my_drive())
+    if is_mounted():
+        return my_drive()
+    try:
+        _mount_on_colab(readonly=readonly, timeout_ms=timeout_ms)
+    except Exception as error:  # google.colab raises ValueError, MessageError, KeyError, pexpect's TIMEOUT and others
+        raise DriveError(explain(error)) from error
+    if not is_mounted():
+        raise DriveError(explain(OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))))
+    return my_drive()
+
+
+def is_mounted() -> bool:
+    """True when My Drive can be reached; a plain folder that only has its name does not count on Colab."""
+    if not runtime.in_colab():
+        return my_drive().is_dir()
+    # "My Drive", with a space, is how google.colab itself knows a mounted Drive: only Drive makes that folder.
+    really = os.path.ismount(MOUNTPOINT) or os.path.isdir(MOUNTPOINT / "My Drive")
+    return really and os.path.isdir(my_drive())  # os.path.isdir: False, not an error, on a stale connection
+
+
+def my_drive() -> Path:
+    """The path of My Drive, mounted or not."""
+    parent = MOUNTPOINT if runtime.in_colab() else runtime.home() / "drive"
+    return parent / runtime.DRIVE_FOLDER.name
+
+
+def folder(name: str = runtime.KIT_NAME) -> Path:
+    """The folder ``name`` in My Drive, made if needed. Raises DriveError when the Drive is not mounted."""
+    _check_name(name)
+    return _made(my_drive() / name)
+
+
+def find_shared(name: str) -> Path:
+    """The file or folder ``name`` in My Drive, behind a shortcut, or in a shared drive.
+
+    Raises DriveError when it is nowhere: then it is usually only under "Shared with me", which Colab does not see.
+    """
+    _check_name(name)
+    drive = my_drive()
+    try:
+        places = [drive, *drive.parent.glob(".shortcut-targets-by-id/*"), *drive.parent.glob("Shareddrives/*")]
+        found = next((place / name for place in places if (place / name).exists()), None)
+        similar = difflib.get_close_matches(name, [path.name for path in drive.iterdir()], n=3)
+    except OSError as error:
+        raise DriveError(explain(error)) from error
+    if found:
+        return found
+    hint = f" My Drive does hold {', '.join(similar)}." if similar else ""
+    raise DriveError(
+        f"There is no {name!r} in My Drive.{hint} If somebody shared it with you, it is only under 'Shared with me', "
+        "which Colab does not see: open drive.google.com > Shared with me, right-click it > Organise > Add shortcut > "
+        "My Drive, wait a minute and run this cell again."
+    )
+
+
+def free_bytes(path: str | Path) -> int:
+    """Free bytes on the disk of ``path``, which need not exist yet. On Drive the true quota may be smaller."""
+    try:
+        return shutil.disk_usage(_nearest_existing(Path(path))).free
+    except OSError as error:
+        raise DriveError(explain(error, path=path)) from error
+
+
+def check_space(path: str | Path, needed_bytes: int) -> None:
+    """Raise DriveError when fewer than ``needed_bytes`` are free where ``path`` lies."""
+    free = free_bytes(path)
+    if free < needed_bytes:
+        raise DriveError(
+            f"{_place(path)} has {_mib(free)} free, but {_mib(needed_bytes)} are needed. {_make_room(path)}."
+        )
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise DriveError unless a file can be written in the folder ``path`` (or in the one it will be made in).
+
+    A few bytes are written to a temporary file of a new name, which is gone afterwards.
+    """
+    if runtime.in_colab() and Path(path).is_relative_to(MOUNTPOINT) and not is_mounted():
+        raise DriveError(f"{path} lies on Google Drive, which is not mounted. Run drive.mount() first.")
+    try:
+        with tempfile.TemporaryFile(dir=_nearest_existing(Path(path)), prefix=".kit-write-test-") as file:
+            file.write(b"can this folder be written to?")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DriveError(explain(error, path=path)) from error
+
+
+def explain(error: BaseException, *, path: str | Path | None = None) -> str:
+    """The sentence for a student: what ``error`` means for the Drive (or the disk of ``path``), and what to do."""
+    if isinstance(error, DriveError):
+        return str(error)
+    path = path or getattr(error, "filename", None)
+    sentence = _ERRNO_SENTENCES.get(getattr(error, "errno", None))
+    if sentence:
+        return sentence.format(place=_place(path), make_room=_make_room(path) + ".")
+    text = f"{type(error).__name__}: {error}"
+    for signs, sentence in _MOUNT_FAILURES:
+        if any(sign in text.lower() for sign in signs):
+            return sentence.format(mountpoint=MOUNTPOINT)
+    return f"{_place(path)} cannot be used ({text}). Run the cell again. If it stays: {_NEW_RUNTIME}."
+
+
+def upload() -> Path:
+    """Open Colab's file chooser, and return the path of the first file that was chosen."""
+    if not runtime.in_colab():
+        raise DriveError('There is nothing to upload to here: write the path of the file instead, such as "my_cat.jpg".')
+    from google.colab import files
+
+    chosen = files.upload()  # also saves the files in the working folder
+    if not chosen:
+        raise DriveError("No file was chosen. Run the cell again and choose one.")
+    return Path(next(iter(chosen)))
+
+
+def _mount_on_colab(*, readonly: bool, timeout_ms: int) -> None:
+    from google.colab import drive  # exists on Colab only
+
+    stale = _is_stale()
+    try:
+        drive.mount(str(MOUNTPOINT), force_remount=stale, timeout_ms=timeout_ms, readonly=readonly)
+    except OSError as error:
+        if stale or error.errno != errno.ENOTCONN:
+            raise
+        drive.mount(str(MOUNTPOINT), force_remount=True, timeout_ms=timeout_ms, readonly=readonly)
+
+
+def _check_name(name: str) -> None:
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"{name!r} is not a name in My Drive. Give one such as {runtime.KIT_NAME!r}.")
+    if not is_mounted():
+        raise DriveError("Google Drive is not mounted. Run drive.mount() first.")
+
+
+def _is_stale() -> bool:
+    """True when the mountpoint is what a dead Drive process left behind."""
+    for path in (MOUNTPOINT, my_drive()):
+        try:
+            os.stat(path)
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                return True
+    return False
+
+
+def _nearest_existing(path: Path) -> Path:
+    path = path.expanduser().absolute()
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DriveError(explain(error, path=folder)) from error
+    return folder
+
+
+def _on_drive(path: str | Path | None) -> bool:
+    return path is None or Path(path).is_relative_to(MOUNTPOINT)
+
+
+def _place(path: str | Path | None) -> str:
+    return "Your Google Drive" if _on_drive(path) else f"The disk of {path}"
+
+
+def _make_room(path: str | Path | None) -> str:
+    first = _EMPTY_BIN if _on_drive(path) else "Delete what you no longer need there"
+    return f"{first}, {_ELSEWHERE}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"

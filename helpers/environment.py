@@ -1,0 +1,190 @@
+"""The Python environment that the kit runs in: the active one, or the kit's own; pip adds, and never replaces.
+
+Standard library only: this runs before anything is installed. Packages that are there stay as they are, in Google
+Colab and in an environment of yours: pip gets them as constraints, so it can only add what is missing. (Outside Colab
+pip's own tools, such as setuptools, are not held: recent torch asks for recent ones.)
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+from helpers import runtime
+
+
+class EnvironmentProblem(OSError):
+    """The environment cannot be made or completed; the message says what to do."""
+
+
+def prepare(kit: Path, extra: str = "") -> str:
+    """Make sure that everything ``pyproject.toml`` (and its ``extra``) asks for is there; return the Python to use."""
+    if is_active():
+        python, have = sys.executable, installed()
+    else:
+        python = make(kit)
+        have = installed(own_folder(kit))
+    lacking = missing(needs(kit, extra), have)
+    if lacking:
+        install(python, f"{kit}[{extra}]" if extra else str(kit), lacking, have)
+    return python
+
+
+def find(kit: Path) -> str:
+    """The Python that ``prepare`` would use, as far as it is there already."""
+    own = own_python(kit)
+    return sys.executable if is_active() or not own.exists() else str(own)
+
+
+def is_active() -> bool:
+    """True in a virtual environment, in an activated conda environment (JupyterHub too) and in Google Colab."""
+    conda = os.environ.get("CONDA_PREFIX")
+    in_conda = bool(conda) and os.path.realpath(conda) == os.path.realpath(sys.prefix)
+    return sys.prefix != sys.base_prefix or in_conda or runtime.in_colab()
+
+
+def own_folder(kit: Path) -> Path:
+    return kit / ".venv"
+
+
+def own_python(kit: Path) -> Path:
+    return own_folder(kit) / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def make(kit: Path) -> str:
+    """Make the kit's own environment unless it is there and whole; return its Python."""
+    folder, python = own_folder(kit), own_python(kit)
+    if python.exists() and "pip" in installed(folder):
+        return str(python)
+    if importlib.util.find_spec("ensurepip") is None:
+        raise EnvironmentProblem(
+            "This Python cannot make an environment: its module ensurepip is missing.\n"
+            f"On Debian or Ubuntu:  sudo apt install python3.{sys.version_info.minor}-venv\n"
+            "Then run the same command again."
+        )
+    print(f"Making an environment for the kit in {folder}", flush=True)
+    made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+    if made.returncode:
+        raise EnvironmentProblem(f"{made.stdout}{made.stderr}\nThe environment {folder} could not be made: see above.")
+    return str(python)
+
+
+def installed(folder: Path | None = None) -> dict[str, str]:
+    """Name and version of every installed package: of this Python, or of the virtual environment in ``folder``."""
+    if folder is None:
+        found = importlib.metadata.distributions()
+    else:
+        places = [*folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages"]
+        found = importlib.metadata.distributions(path=[str(place) for place in places])
+    versions: dict[str, str] = {}
+    for package in found:
+        name = package.metadata["Name"]
+        if name and package.version:
+            versions.setdefault(_plain(name), package.version)  # the first on the path is the one that is imported
+    return versions
+
+
+def needs(kit: Path, extra: str = "") -> dict[str, str]:
+    """Name and lowest version of each requirement in the kit's ``pyproject.toml``."""
+    project = tomllib.loads((kit / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    return dict(line.replace(" ", "").split(">=") for line in lines)
+
+
+def missing(wanted: dict[str, str], have: dict[str, str]) -> list[str]:
+    """The requirements that have to be added; one that is there but too old is reported, not replaced."""
+    old = []
+    for name, lowest in wanted.items():
+        version = have.get(_plain(name))
+        if version and numbers(version) < numbers(lowest):
+            old.append(f"{name} {version} (the kit needs {lowest} or newer)")
+    if old:
+        raise EnvironmentProblem(
+            f"This environment holds {', '.join(old)}. The kit never changes what is installed.\n"
+            "Upgrade it yourself with pip, or leave the environment: without an active one the kit makes its own.\n"
+            "If it is the kit's own already, delete the folder .venv and run the same command again."
+        )
+    return [name for name in wanted if _plain(name) not in have]
+
+
+def constraints(have: dict[str, str]) -> str:
+    """The text of a pip constraints file that pins every installed package to the version it has."""
+    free = {runtime.KIT_NAME}
+    if not runtime.in_colab():
+        # A fresh environment holds an old setuptools; pinned, it makes pip try one older torch after the other.
+        free |= {"pip", "setuptools", "wheel"}
+    pins = (
+        f"{name}=={version}\n"
+        for name, version in sorted(have.items())
+        if name not in free and re.fullmatch(r"\d+(\.\d+)*[\w.+!-]*", version)
+    )
+    return "".join(pins)
+
+
+def install(python: str, target: str, lacking: list[str], have: dict[str, str]) -> None:
+    """Install ``target`` (the kit's folder, perhaps with an extra) editable; whatever ``have`` lists stays as it is."""
+    print(f"Installing what is missing: {', '.join(lacking)}", flush=True)
+    if "torch" in lacking:
+        print("  PyTorch and what belongs to it are 1 to 5 GB: a few minutes, once.", flush=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        pins = Path(scratch) / "constraints.txt"
+        pins.write_text(constraints(have), encoding="utf-8")
+        options = ["--no-input", "--constraint", str(pins), "--editable", target]
+        trouble = run_pip([python, "-m", "pip", "install", *options])
+    if trouble:
+        free = shutil.disk_usage(Path(python).parent).free / 2**30
+        raise EnvironmentProblem(
+            f"{trouble}\n\npip could not install {', '.join(lacking)}; its last words stand above. The usual causes:\n"
+            f"- no network;\n- a full disk ({free:.1f} GiB are free, up to 8 are needed);\n"
+            "- a Python so new that PyTorch is not made for it yet;\n"
+            "- an environment of yours whose packages do not go together with what the kit adds (it changes none)."
+        )
+    print(f"  done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def run_pip(command: list[str]) -> str:
+    """Run pip and show its long steps as they happen; return "", or its last lines when it failed."""
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+        for line in pip.stdout:
+            lines.append(line.rstrip())
+            step = long_step(line)
+            if step:
+                print(f"  {step}", flush=True)
+    return "" if pip.returncode == 0 else "\n".join(lines[-12:]) or "pip said nothing."
+
+
+def long_step(line: str) -> str:
+    """What a line of pip's output says about a step that takes long ("" for the others).
+
+    >>> long_step("  Downloading torch-2.11.0-cp313-cp313-manylinux_2_28_x86_64.whl (530.6 MB)")
+    'fetching torch (530.6 MB)'
+    """
+    package = re.search(r"(?:Downloading|Using cached) (?:\S*/)?([\w.]+)-\d\S* \((\d{2,}\.\d MB|[\d.]+ GB)\)", line)
+    if package:
+        return f"fetching {package[1]} ({package[2]})"
+    if line.startswith("Installing collected packages"):
+        return f"writing {line.count(',') + 1} packages to the disk"
+    return ""
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """"2.11.0+cu128" -> (2, 11): enough to compare with a lower bound."""
+    parts = [int(part) for part in re.match(r"[\d.]*", version)[0].split(".") if part]
+    while parts and parts[-1] == 0:
+        parts.pop()  # 2.0 is as new as 2.0.0
+    return tuple(parts)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
