@@ -1,0 +1,294 @@
+"""The pretrained backbone in the kit and the script that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+
+from helpers import alexnet_mini, pretrain
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+ZIP = DATA / "tiny-imagenet-50k.zip"
+TINY = pretrain.Recipe(
+    cycles=(
+        pretrain.Cycle(epochs=2, lr=0.02, small_until=0.5),
+        pretrain.Cycle(epochs=1, lr=0.01, crop_area=(0.5, 1.4)),
+    ),
+    small_size=32,
+    batch_size=4,
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return alexnet_mini.load()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn noise on three colours: train/ has 4 pictures a class, val/ 2, in the layout of Tiny-ImageNet."""
+    root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 2)):
+        for number, name in enumerate(("n01", "n02", "n03")):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 60, (64, 64, 3), np.uint8)
+                pixels[..., number] += 180
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    (root / "words.txt").write_text("n01\tred, ruddy\nn02\tgreen\nn99\tnot here\n")
+    return root
+
+
+# ---- the network ----
+
+
+def test_layers_have_the_names_and_kinds_of_torchvisions_alexnet():
+    def kinds(model: nn.Module) -> list[tuple[str, type]]:
+        return [(name, type(layer)) for name, layer in model.named_modules() if name]
+
+    with torch.device("meta"):
+        assert kinds(alexnet_mini.build()) == kinds(torchvision.models.alexnet())
+
+
+@pytest.mark.parametrize("size", [64, 96, 100, 224], ids="{}px".format)
+def test_scores_for_pictures_of_64_px_and_larger(size: int):
+    model = alexnet_mini.build(7).eval()
+    assert model(torch.zeros(2, 3, size, size)).shape == (2, 7)
+
+
+def test_build_gives_an_untrained_network_whose_signal_neither_dies_nor_explodes():
+    torch.manual_seed(0)
+    model = alexnet_mini.build(5)
+    assert model.training
+    assert 0.1 < model.eval()(torch.randn(64, 3, 64, 64)).std() < 10
+
+
+def test_a_new_head_is_a_matter_of_one_line_and_everything_trains(model: nn.Module):
+    copy = alexnet_mini.load().train()
+    copy.classifier[6] = nn.Linear(copy.classifier[6].in_features, 4)
+    copy(torch.randn(2, 3, 64, 64)).sum().backward()
+    assert all(p.requires_grad and p.grad is not None for p in copy.parameters())
+
+
+# ---- the weights ----
+
+
+def test_the_file_is_small_enough_to_ship():
+    assert alexnet_mini.WEIGHTS_FILE.stat().st_size <= 3_000_000
+
+
+def test_the_loaded_network_is_plain_float32_and_ready_to_use(model: nn.Module):
+    assert not model.training
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert not [layer for layer in model.modules() if "Norm" in type(layer).__name__]
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 200)
+
+
+def test_loading_takes_under_a_third_of_a_second_and_leaves_the_random_state_alone():
+    code = (
+        "import time, torch; from helpers import alexnet_mini;"
+        "before, start = torch.get_rng_state(), time.process_time();"
+        "alexnet_mini.load(); took = time.process_time() - start;"
+        "assert torch.equal(before, torch.get_rng_state()); assert took < 0.3, took"
+    )
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)  # a fresh process: nothing is cached
+
+
+def test_the_card_tells_the_whole_story(model: nn.Module):
+    card = alexnet_mini.card()
+    facts = {"accuracy", "transfer", "near_duplicates", "licence"}
+    assert card.keys() >= facts | {"name", "date", "data", "recipe", "curve"}
+    assert len(card["classes"]) == len(set(card["class_ids"])) == 200
+    assert {"tabby", "goldfish", "school bus"} <= set(card["classes"])
+    assert card["parameters"] == sum(p.numel() for p in model.parameters())
+    assert card["accuracy"]["top1"] >= 40 and card["accuracy"]["top5"] >= 66
+    assert len(card["curve"]) == sum(cycle["epochs"] for cycle in card["recipe"]["cycles"])
+    transfer = card["transfer"]
+    assert transfer["fine-tuned"] >= 87 and transfer["frozen"] >= 77
+    assert transfer["fine-tuned"] - transfer["from scratch"] >= 12
+
+
+def test_first_layer_sees_edges_and_colours(model: nn.Module):
+    """Filters that look at colour and filters that look at grey edges are both there, and few are noise."""
+    filters = model.features[0].weight.detach()
+    filters = filters - filters.mean((2, 3), keepdim=True)
+    smooth = nn.functional.avg_pool2d(filters, 3, stride=1, padding=1, count_include_pad=False)
+    kept = smooth.flatten(1).norm(dim=1) / filters.flatten(1).norm(dim=1)  # white noise would keep about 0.35
+    grey = filters.mean(1, keepdim=True).expand_as(filters).flatten(1).norm(dim=1) / filters.flatten(1).norm(dim=1)
+    assert (kept > 0.45).float().mean() > 0.6
+    assert (grey > 0.9).sum() >= 8 and (grey < 0.5).sum() >= 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "one bit", "other", "missing", "empty"])
+def test_a_damaged_file_gives_a_sentence(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    content = bytearray(alexnet_mini.WEIGHTS_FILE.read_bytes())
+    content[len(content) // 2] ^= damage == "one bit"
+    other = io.BytesIO()
+    torch.save({"state_dict": {}, "card": {}}, other)
+    file = tmp_path / "alexnet_mini.pt"
+    if damage != "missing":
+        file.write_bytes({"cut": content[:-1000], "other": other.getvalue(), "empty": b""}.get(damage, content))
+    monkeypatch.setattr(alexnet_mini, "WEIGHTS_FILE", file)
+    with pytest.raises(alexnet_mini.WeightsError, match="weights file .*alexnet_mini.pt .*reinstall"):
+        alexnet_mini.load()
+
+
+def test_a_file_without_a_known_hash_is_still_never_unpickled(tmp_path: Path):
+    file = tmp_path / "mine.pt"
+    file.write_bytes(b"no weights at all")
+    with pytest.raises(alexnet_mini.WeightsError, match="holds no weights that can be read"):
+        alexnet_mini.read(file)
+    torch.save({"state_dict": {}, "card": Path("code, not data")}, file)
+    with pytest.raises(alexnet_mini.WeightsError, match="holds no weights that can be read"):
+        alexnet_mini.read(file)
+
+
+# ---- the script ----
+
+
+def test_folding_batch_norm_changes_no_output():
+    torch.manual_seed(0)
+    model = alexnet_mini.with_batch_norm(alexnet_mini.build(5))
+    for _ in range(3):  # gives the running statistics something to remember
+        model(torch.randn(16, 3, 64, 64) * 2 + 1)
+    for layer in model.modules():
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias)
+    model.double().eval()
+    images = torch.randn(4, 3, 64, 64, dtype=torch.float64)
+    plain = alexnet_mini.fold_batch_norm(model)
+    assert [name for name, _ in plain.named_parameters()] == [n for n, _ in alexnet_mini.build(5).named_parameters()]
+    torch.testing.assert_close(plain(images), model(images), rtol=0, atol=1e-9)
+    torch.testing.assert_close(plain.float()(images.float()).double(), model(images), rtol=1e-5, atol=1e-5)
+
+
+def test_about_half_of_the_pictures_are_mirrored_and_none_is_turned():
+    across = torch.linspace(-1, 1, 64).expand(400, 3, 64, 64)  # brighter to the right
+    torch.manual_seed(0)
+    result = pretrain.augment(across, 64, crop_area=(0.5, 1.0), light=0.0)
+    slope = result[..., -1].mean((1, 2)) - result[..., 0].mean((1, 2))
+    assert 150 < (slope > 0.9).sum() < 250 and ((slope > 0.9) | (slope < -0.9)).all()
+    assert result.abs().max() <= 1 and result.std(dim=2).max() < 1e-5
+
+
+def test_augmented_pictures_stay_in_range_and_differ():
+    images = pretrain.normalise(torch.full((8, 3, 64, 64), 255, dtype=torch.uint8))
+    result = pretrain.augment(images, 48, crop_area=(0.5, 1.4), light=0.0)
+    assert result.shape == (8, 3, 48, 48)
+    torch.testing.assert_close(result, images[:, :, :48, :48])  # a crop of white is white: nothing black comes in
+
+
+def test_normalise_is_torchvisions():
+    pictures = torch.randint(0, 256, (2, 3, 5, 5), dtype=torch.uint8)
+    preset = torchvision.models.AlexNet_Weights.DEFAULT.transforms()
+    expected = torchvision.transforms.functional.normalize(pictures / 255, preset.mean, preset.std)
+    torch.testing.assert_close(pretrain.normalise(pictures), expected)
+
+
+def test_learning_rate_rises_then_falls_to_nothing():
+    cycle = pretrain.Cycle(epochs=1, lr=0.3, warmup=0.25)
+    rates = [pretrain.learning_rate(step / 100, cycle) for step in range(101)]
+    assert rates[0] == 0 and rates.index(max(rates)) == 25 and max(rates) == 0.3 and rates[100] == pytest.approx(0)
+    assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
+
+
+def test_each_epoch_lies_in_its_cycle():
+    first, second = TINY.cycles
+    assert TINY.epochs == 3 and [TINY.at(epoch) for epoch in range(3)] == [(first, 0), (first, 1), (second, 0)]
+    with pytest.raises(ValueError, match="has 3 epochs, numbered from 0"):
+        TINY.at(3)
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(folder, tmp_path, monkeypatch, capsys):
+    whole, parts = tmp_path / "whole.pt", tmp_path / "parts.pt"
+    curve = pretrain.train(folder, whole, recipe=TINY, device="cpu")
+    with monkeypatch.context() as patch:
+        real = pretrain._train_epoch
+
+        def stopped(*arguments):
+            if arguments[4] == 1:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        patch.setattr(pretrain, "_train_epoch", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain.train(folder, parts, recipe=TINY, device="cpu")
+    assert not parts.exists()
+    torch.manual_seed(99)  # the state of the random numbers outside must not matter ...
+    before = torch.get_rng_state()
+    resumed = pretrain.train(folder, parts, recipe=TINY, resume=True, device="cpu")
+    assert torch.equal(before, torch.get_rng_state())  # ... and is left alone
+    first, second = alexnet_mini.read(whole), alexnet_mini.read(parts)
+    assert all(torch.equal(first["state_dict"][name], tensor) for name, tensor in second["state_dict"].items())
+    assert [row["train_loss"] for row in curve] == [row["train_loss"] for row in resumed]
+    assert [row["size"] for row in curve] == [32, 64, 64]
+    assert parts.with_suffix(".csv").read_text().count("\n") == 4
+
+
+def test_the_written_file_carries_its_card_and_scores_as_the_network_did(folder, tmp_path, capsys):
+    out = tmp_path / "net.pt"
+    recipe = pretrain.Recipe(cycles=(pretrain.Cycle(epochs=6, lr=0.02),), batch_size=6)
+    curve = pretrain.train(folder, out, recipe=recipe, device="cpu")
+    weights = alexnet_mini.read(out, sha256=hashlib.sha256(out.read_bytes()).hexdigest())
+    assert weights["card"]["classes"] == ["red", "green", "n03"]
+    assert weights["card"]["curve"] == curve and curve[-1]["top5"] == 100
+    pictures, labels, _ = pretrain.read_pictures(folder / "val")
+    scores = pretrain.evaluate(alexnet_mini.restore(weights), pictures, labels)
+    assert scores["top1"] == curve[-1]["top1"] == 100  # red, green and blue noise: six steps suffice
+
+
+def test_resuming_needs_a_checkpoint_of_the_same_recipe(folder, tmp_path, capsys):
+    with pytest.raises(ValueError, match="nothing to resume.*Start without --resume"):
+        pretrain.train(folder, tmp_path / "a.pt", recipe=TINY, resume=True, device="cpu")
+    pretrain.train(folder, tmp_path / "b.pt", recipe=TINY, device="cpu")
+    with pytest.raises(ValueError, match="b.pt is there already. Go on with --resume"):  # and is not overwritten
+        pretrain.train(folder, tmp_path / "b.pt", recipe=TINY, device="cpu")
+    with pytest.raises(ValueError, match="another recipe"):
+        pretrain.train(folder, tmp_path / "b.pt", recipe=pretrain.Recipe(), resume=True, device="cpu")
+
+
+def test_a_folder_without_pictures_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match="holds no pictures. Pass the folder that has train"):
+        pretrain.read_pictures(tmp_path / "train")
+
+
+def test_evaluation_from_the_command_line(folder, tmp_path, monkeypatch, capsys):
+    first, *_, last = alexnet_mini.card()["class_ids"]
+    for name in (first, last):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        Image.new("RGB", (80, 64), "orange").save(tmp_path / "val" / name / "0.jpg")
+    monkeypatch.setattr(sys, "argv", ["pretrain", "--evaluate", str(tmp_path)])
+    pretrain.main()
+    assert re.fullmatch(r"alexnet_mini on 2 pictures: top-1 [\d.]+ %, top-5 [\d.]+ %\n", capsys.readouterr().out)
+    with pytest.raises(ValueError, match="not trained on: n01, n02, n03"):
+        pretrain.score(folder / "val")
+
+
+@pytest.mark.skipif(not ZIP.is_file(), reason=f"{ZIP.name} is not on this machine")
+def test_the_kits_weights_score_on_real_pictures_what_their_card_says(model: nn.Module):
+    pictures, labels = [], []
+    with zipfile.ZipFile(ZIP) as archive:
+        names = sorted(name for name in archive.namelist() if "/val/" in name and name.endswith(".JPEG"))
+        ids = alexnet_mini.card()["class_ids"]
+        for name in names[::10]:  # 5 of the 50 pictures of each class
+            pictures.append(np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")))
+            labels.append(ids.index(name.split("/")[-2]))
+    scores = pretrain.evaluate(model, torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.tensor(labels))
+    said = alexnet_mini.card()["accuracy"]
+    assert scores["top1"] == pytest.approx(said["top1"], abs=4)  # three standard errors of 1000 pictures
+    assert scores["top5"] == pytest.approx(said["top5"], abs=4)
