@@ -1,0 +1,226 @@
+"""The arithmetic of convolution and pooling layers: integers in, integers out, no torch.
+
+Symbols in formulas: input size n, kernel k, stride s, padding p, dilation d, all in pixels along one axis.
+Wherever PyTorch refuses a setting, these functions raise an ``InvalidSetting`` that says what to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+from helpers.conv_checks import InvalidSetting, Pair, check_groups, pads, pair, too_large, whole, window
+
+
+class Dropped(NamedTuple):
+    """Pixels at the end of one axis that the floor leaves unread."""
+
+    total: int
+    real: int  # pixels of the picture itself; the other ``total - real`` are padding
+
+
+class FieldRow(NamedTuple):
+    """One layer of a chain, in input pixels: cell i sees [start + i * jump, start + i * jump + size - 1]."""
+
+    name: str
+    size: int  # receptive field
+    jump: int  # distance between the fields of two neighbours
+    start: int  # first pixel of cell 0's field; negative where it begins in the padding
+
+
+class PassMemory(NamedTuple):
+    """Bytes that one pass needs at least."""
+
+    forward_only: int
+    with_backward: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The geometry of one convolution or pooling layer."""
+
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        window(self.kernel_size, self.stride, self.dilation)
+        whole("padding", self.padding, least=0)
+
+
+def output_size(
+    size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1
+) -> int:
+    """Output size of a convolution along one axis, floored as PyTorch does: floor((n + 2p - d(k - 1) - 1) / s) + 1.
+
+    ``padding`` is a number of pixels, "valid" (none) or "same" (stride 1 only: the output is as large as the input).
+
+    >>> output_size(227, 11, stride=4), output_size(224, 11, stride=4, padding=2)
+    (55, 55)
+    """
+    span = window(kernel_size, stride, dilation)
+    padded = whole("size", size, least=1) + sum(pads(kernel_size, stride, padding, dilation))
+    if span > padded:
+        raise too_large(size, kernel_size, padded=padded, dilation=dilation, padding_limit=None)
+    return (padded - span) // stride + 1
+
+
+def pool_output_size(
+    size: int,
+    kernel_size: int,
+    *,
+    stride: int | None = None,
+    padding: int = 0,
+    dilation: int = 1,
+    ceil_mode: bool = False,
+) -> int:
+    """Output size of a pooling layer along one axis; without a ``stride`` the windows lie side by side.
+
+    The padding is at most half a kernel. ``ceil_mode`` adds the last, cut-off window, but only when that window
+    starts in the picture or in the padding before it, never when it lies wholly in the padding behind it.
+    """
+    stride = kernel_size if stride is None else stride
+    span = window(kernel_size, stride, dilation)
+    padded = whole("size", size, least=1) + 2 * whole("padding", padding, least=0)
+    if padding > kernel_size // 2:
+        raise InvalidSetting(
+            f"padding {padding} is more than half of the pooling kernel {kernel_size}",
+            f"lower the padding to {kernel_size // 2} or enlarge the kernel to {2 * padding}",
+        )
+    count = (padded - span + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    if count < 1:
+        raise too_large(size, kernel_size, padded=padded, dilation=dilation, padding_limit=kernel_size // 2)
+    return count
+
+
+def output_shape(
+    shape: Pair, kernel_size: Pair, *, stride: Pair = 1, padding: Pair | str = 0, dilation: Pair = 1
+) -> tuple[int, int]:
+    """(H_out, W_out) of a convolution on a (H, W) input; every setting is one number or one per axis."""
+    paddings = (padding, padding) if isinstance(padding, str) else pair(padding)
+    axes = zip(pair(shape), pair(kernel_size), pair(stride), paddings, pair(dilation), strict=True)
+    height, width = (output_size(n, k, stride=s, padding=p, dilation=d) for n, k, s, p, d in axes)
+    return height, width
+
+
+def dropped(
+    size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1
+) -> Dropped:
+    """How many pixels at the end of the padded input the floor leaves unread, and how many of these are real.
+
+    >>> dropped(7, 3, stride=3), dropped(224, 11, stride=4, padding=2)
+    (Dropped(total=1, real=1), Dropped(total=1, real=0))
+    """
+    count = output_size(size, kernel_size, stride=stride, padding=padding, dilation=dilation)
+    before, behind = pads(kernel_size, stride, padding, dilation)
+    total = before + size + behind - window(kernel_size, stride, dilation) - (count - 1) * stride
+    return Dropped(total, max(0, total - behind))
+
+
+def outputs_using(
+    pixel: int, size: int, kernel_size: int, *, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> tuple[int, ...]:
+    """The output cells along one axis whose window reads input ``pixel`` (counted from 0, padding is negative).
+
+    Their number is the coverage of the pixel; on an image, multiply the coverages of its row and its column.
+    """
+    count = output_size(size, kernel_size, stride=stride, padding=padding, dilation=dilation)
+    taps = range(0, window(kernel_size, stride, dilation), dilation)
+    return tuple(cell for cell in range(count) if pixel + padding - cell * stride in taps)
+
+
+def padding_for(
+    size: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, goal: str = "exact"
+) -> tuple[int, ...]:
+    """Every padding from 0 to d(k - 1) that reaches the ``goal``; empty where none does.
+
+    Goal "exact": the windows end on the last pixel, nothing is dropped. Goal "same": the output is ceil(n / s).
+
+    >>> padding_for(32, 5, stride=2), padding_for(32, 5, stride=2, goal="same"), padding_for(33, 5, stride=2)
+    ((), (2,), (0, 1, 2, 3, 4))
+    """
+    if goal not in ("exact", "same"):
+        raise ValueError(f"goal is {goal!r}; it can be 'exact' (nothing dropped) or 'same' (output ceil(n / s))")
+    span = window(kernel_size, stride, dilation)
+    fitting = [p for p in range(span) if whole("size", size, least=1) + 2 * p >= span]
+    if goal == "exact":
+        return tuple(p for p in fitting if (size + 2 * p - span) % stride == 0)
+    return tuple(p for p in fitting if (size + 2 * p - span) // stride + 1 == -(-size // stride))
+
+
+def parameter_count(
+    in_channels: int, out_channels: int, kernel_size: Pair, *, groups: int = 1, bias: bool = True
+) -> int:
+    """Learnable numbers of a convolution: every filter spans C_in / groups channels, plus one bias a filter.
+
+    >>> parameter_count(3, 10, 5), parameter_count(3, 96, 11)
+    (760, 34944)
+    """
+    height, width = pair(kernel_size)
+    check_groups(in_channels, out_channels, groups)
+    weights = in_channels // groups * whole("kernel height", height, least=1) * whole("kernel width", width, least=1)
+    return out_channels * (weights + (1 if bias else 0))
+
+
+def multiply_adds(
+    in_channels: int, out_channels: int, kernel_size: Pair, *, output_shape: Pair, groups: int = 1
+) -> int:
+    """MACs of a convolution on one image; a MAC is one multiplication and one addition. Biases are not counted."""
+    height, width = pair(output_shape)
+    weights = parameter_count(in_channels, out_channels, kernel_size, groups=groups, bias=False)
+    return weights * whole("output height", height, least=1) * whole("output width", width, least=1)
+
+
+def activation_size(channels: int, shape: Pair, *, batch_size: int = 1) -> int:
+    """Values in an activation of shape (batch_size, channels, H, W)."""
+    height, width = pair(shape)
+    named = {"channels": channels, "height": height, "width": width, "batch_size": batch_size}
+    return prod(whole(name, value, least=1) for name, value in named.items())
+
+
+def pass_memory(
+    activations: Sequence[int], *, parameters: int = 0, batch_size: int = 1, bytes_per_value: int = 4
+) -> PassMemory:
+    """Bytes of one pass through a chain; ``activations`` holds the values per image: the input, then every output.
+
+    Forward only: the weights and, at any time, the input and output of one layer. With backward: weights, their
+    gradients and every activation. A lower bound: optimiser state (Adam: two more copies) and workspace come on top.
+    """
+    if not activations:
+        raise ValueError("activations is empty; list the values of the input and of every layer's output")
+    values = [whole("activation", value, least=0) * batch_size for value in activations]
+    largest = max((before + after for before, after in pairwise(values)), default=values[0])
+    forward_only, with_backward = parameters + largest, 2 * parameters + sum(values)
+    return PassMemory(forward_only * bytes_per_value, with_backward * bytes_per_value)
+
+
+def receptive_field(layers: Iterable[Layer | tuple[int, ...]]) -> int:
+    """Input pixels along one axis that one cell of the last layer sees; 1 for no layer.
+
+    >>> receptive_field([(3, 1)] * 4), receptive_field([(3, 2)] * 4)
+    (9, 31)
+    """
+    rows = receptive_field_chain(layers)
+    return rows[-1].size if rows else 1
+
+
+def receptive_field_chain(layers: Iterable[Layer | tuple[int, ...]]) -> list[FieldRow]:
+    """The field after every layer: r += (k - 1) d j, then j *= s. A layer is a ``Layer`` or (k, s[, p[, d]]).
+
+    r = 1 + L(K - 1) holds only where every stride is 1. Source: Araujo, Norris, Sim (2019), distill.pub.
+    """
+    size, jump, start, rows = 1, 1, 0, []
+    for layer in layers:
+        layer = layer if isinstance(layer, Layer) else Layer(*layer)
+        size += (layer.kernel_size - 1) * layer.dilation * jump
+        start -= layer.padding * jump
+        jump *= layer.stride
+        rows.append(FieldRow(layer.name, size, jump, start))
+    return rows

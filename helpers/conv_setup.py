@@ -1,0 +1,169 @@
+"""What the convolution explorer shows: one frozen set of settings, the presets, and what a wrong guess looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from helpers import conv_math
+from helpers.conv_math import InvalidSetting
+
+KINDS = {"conv": "Convolution", "max": "Max pooling", "avg": "Average pooling"}
+VIEWS = {"output": "output → its window", "input": "input → its outputs"}
+LARGEST_GRID = 12  # px; larger inputs (padded: twice that) are drawn as a strip, one axis only
+
+PRESETS: dict[str, dict[str, int | str]] = {
+    "First steps: 3×3 on 7×7": {},
+    "Lecture: 3×3 on 7×7, stride 3": {"stride": 3},
+    "Padding 1 keeps the size": {"padding": 1},
+    "Three channels, two filters": {"size": 5, "padding": 1, "stride": 2, "in_channels": 3, "out_channels": 2},
+    "1×1 convolution": {"size": 5, "kernel_size": 1, "in_channels": 3, "out_channels": 2},
+    "Depthwise: one filter a channel": {"size": 5, "padding": 1, "in_channels": 4, "out_channels": 4, "groups": 4},
+    "Dilation 2": {"size": 9, "dilation": 2, "padding": 2},
+    "Lecture: max pooling 4×4": {"kind": "max", "size": 4, "kernel_size": 2, "stride": 2},
+    "Average pooling 4×4": {"kind": "avg", "size": 4, "kernel_size": 2, "stride": 2},
+    "LeNet C1": {"size": 32, "kernel_size": 5, "out_channels": 6},
+    "AlexNet conv1 at 227": {"size": 227, "kernel_size": 11, "stride": 4, "in_channels": 3, "out_channels": 96},
+    "AlexNet conv1 at 224": {
+        "size": 224, "kernel_size": 11, "stride": 4, "padding": 2, "in_channels": 3, "out_channels": 64,
+    },
+    "VGG conv 3×3": {"size": 224, "padding": 1, "in_channels": 64, "out_channels": 64},
+    "ResNet stem": {"size": 224, "kernel_size": 7, "stride": 2, "padding": 3, "in_channels": 3, "out_channels": 64},
+}  # fmt: skip
+
+
+def settings_of(
+    kind: type, state: Mapping[str, object] | str | None, *, presets: Mapping[str, Mapping[str, object]]
+) -> dict[str, object]:
+    """The settings of a state or of the preset that it names, checked to be fields of the dataclass ``kind``."""
+    if isinstance(state, str):
+        if state not in presets:
+            raise ValueError(f"there is no preset {state!r}; there are: {', '.join(presets) or 'none'}")
+        state = presets[state]
+    known = [field.name for field in fields(kind)]
+    for name in state or {}:
+        if name not in known:
+            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(known)}")
+    return dict(state or {})
+
+
+@dataclass(frozen=True)
+class ConvSetup:
+    """A layer on a square input (px), and which part of it is looked at (indices count from 0)."""
+
+    kind: str = "conv"
+    size: int = 7
+    kernel_size: int = 3
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    in_channels: int = 1
+    out_channels: int = 1
+    groups: int = 1
+    view: str = "output"
+    step: int = 0  # output cell or input pixel, row by row; on a strip the position along the axis
+    channel: int = 0  # the input channel drawn, among those that the filter reads
+    filter: int = 0
+    predict: bool = False
+    guess: int | None = None
+
+    @classmethod
+    def of(cls, state: Mapping[str, object] | str | None) -> ConvSetup:
+        """From the state of an explorer, the name of a preset, or nothing (the defaults)."""
+        setup = cls(**settings_of(cls, state, presets=PRESETS))
+        for name, allowed in (("kind", KINDS), ("view", VIEWS)):
+            if getattr(setup, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(setup, name)!r}; it can be {', '.join(map(repr, allowed))}")
+        return setup
+
+    def state(self) -> dict[str, object]:
+        """As a dict, which ``of`` takes back."""
+        return asdict(self)
+
+    @property
+    def window(self) -> dict[str, int]:
+        """Stride, padding and dilation, as conv_math's functions take them."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+
+    @property
+    def pooling(self) -> bool:
+        return self.kind != "conv"
+
+    @property
+    def filters(self) -> int:
+        """Channels of the output: pooling treats every channel by itself."""
+        return self.in_channels if self.pooling else self.out_channels
+
+    @property
+    def depth(self) -> int:
+        """Channels that one filter reads."""
+        return 1 if self.pooling else self.in_channels // self.groups
+
+    @property
+    def strip(self) -> bool:
+        return self.size > LARGEST_GRID or self.size + 2 * self.padding > 2 * LARGEST_GRID
+
+    @property
+    def span(self) -> int:
+        return self.dilation * (self.kernel_size - 1) + 1
+
+    @property
+    def hidden(self) -> bool:
+        """The output is kept secret until the student has found its size."""
+        return self.predict and self.guess != self.output_size()
+
+    def output_size(self) -> int:
+        """Rows of the output; InvalidSetting where PyTorch refuses the layer."""
+        if not self.pooling:
+            conv_math.parameter_count(self.in_channels, self.out_channels, self.kernel_size, groups=self.groups)
+            return conv_math.output_size(self.size, self.kernel_size, **self.window)
+        if self.kind == "avg" and self.dilation != 1:
+            raise InvalidSetting(
+                f"average pooling has no dilation, got dilation {self.dilation}",
+                "set the dilation to 1 or take max pooling",
+            )
+        return conv_math.pool_output_size(self.size, self.kernel_size, **self.window)
+
+    def steps(self) -> int:
+        """How many output cells or input pixels there are to step through."""
+        along = self.output_size() if self.view == "output" else self.size
+        return along if self.strip else along * along
+
+    @property
+    def at(self) -> int:
+        """``step``, kept inside the range; the first one while the output is hidden."""
+        return 0 if self.hidden else max(0, min(self.step, self.steps() - 1))
+
+    def reads(self) -> range:
+        """The input channels that the chosen filter reads."""
+        index = min(self.filter, self.filters - 1)
+        first = index if self.pooling else index // (self.out_channels // self.groups) * self.depth
+        return range(first, first + self.depth)
+
+
+def diagnose(setup: ConvSetup, guess: int) -> str:
+    """A sentence on a guessed output size: right, or the mistake it looks like."""
+    truth = setup.output_size()
+    if guess == truth:
+        return f"Right: the output is {truth} × {truth}."
+    for wrong, sentence in _mistakes(setup):
+        if guess == wrong != truth:
+            return f"Not {guess}. {sentence}"
+    return f"Not {guess}. Put the numbers into the formula one by one, and floor before you add 1."
+
+
+def _mistakes(setup: ConvSetup) -> list[tuple[int | float, str]]:
+    n, k, s, p, d = setup.size, setup.kernel_size, setup.stride, setup.padding, setup.dilation
+    room = n + 2 * p - setup.span
+    return [
+        (room // s, "That looks like the formula without the + 1 at the end: the first window counts too."),
+        (-(-room // s) + 1, "That looks rounded up. A window that does not fit is left out: round down."),
+        ((room - 2 * p) // s + 1, f"That looks like no padding; {p} px are added on both sides."),
+        ((room - p) // s + 1, "That looks like padding on one side only; it is added on both, so 2p."),
+        ((n + 2 * p - k) // s + 1, f"That looks like dilation 1; the window spans {setup.span} px, d(k − 1) + 1."),
+        (room + 1, f"That looks like stride 1; here the window moves {s} px at a time."),
+        (room // (s + 1), "That looks like a division by s + 1. Divide by s, floor, then add 1."),
+        (room // (s + 1) + 1, "That looks like a division by s + 1. Divide by s, floor, then add 1."),
+        (n, "That is the size of the input."),
+        (setup.filters, "That is the number of channels of the output; its height and width were asked."),
+    ]

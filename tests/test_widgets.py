@@ -1,0 +1,247 @@
+"""The explorers without a browser: move a slider, look at the state and at the picture (ipywidgets 7.7 and 8)."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers import conv_setup, field_setup
+from helpers.svg import Picture
+from helpers.svg_conv import conv_picture
+from helpers.svg_field import field_picture
+from helpers.svg_volume import volume_picture
+from helpers.widgets import ConvExplorer, Explorer, ReceptiveFieldExplorer, VolumeView
+
+# ---- what all have in common -------------------------------------------------------------------------------------
+
+EXPLORERS = pytest.mark.parametrize(
+    ("make", "draw", "setting", "value"),
+    [
+        (ConvExplorer, conv_picture, "stride", 3),
+        (ReceptiveFieldExplorer, field_picture, "size", 20),
+        (VolumeView, volume_picture, "out_channels", 4),
+    ],
+    ids=["convolution", "receptive field", "volume"],
+)
+
+
+@EXPLORERS
+def test_a_slider_changes_state_and_picture(make, draw, setting, value):
+    explorer = make()
+    before = explorer.picture.value
+    explorer.controls[setting].value = value
+    assert explorer.state[setting] == value
+    assert explorer.picture.value == explorer.svg() == draw(explorer.state) != before
+
+
+@EXPLORERS
+def test_the_constructor_takes_the_state_back(make, draw, setting, value):
+    explorer = make({setting: value})
+    again = make(explorer.state)
+    assert again.state == explorer.state and again.svg() == explorer.svg()
+
+
+@EXPLORERS
+def test_a_larger_font_makes_everything_larger(make, draw, setting, value):
+    explorer = make(font_px=22)
+    assert explorer.svg() == draw(explorer.state, font_px=22)
+    assert 'font-size="22.0"' in explorer.picture.value
+    assert "--jp-widgets-font-size: 19px" in explorer.children[0].value
+
+
+@EXPLORERS
+def test_an_explorer_displays_itself_and_its_text_says_what_it_shows(make, draw, setting, value):
+    explorer = make()
+    assert isinstance(explorer, Explorer) and isinstance(explorer.svg(), Picture)
+    # one of the two hooks by which ipywidgets 8 and 7 put a widget below the cell that it ends
+    assert hasattr(explorer, "_repr_mimebundle_") or hasattr(explorer, "_ipython_display_")
+    assert repr(explorer) == f"{make.__name__}: {explorer.svg().alt}"
+
+
+@EXPLORERS
+def test_no_output_widget_and_no_custom_model(make, draw, setting, value):
+    todo, names = [make()], set()
+    while todo:
+        widget = todo.pop()
+        names.add(widget._model_name)
+        assert widget._model_module in ("@jupyter-widgets/base", "@jupyter-widgets/controls")
+        todo += getattr(widget, "children", ())
+    assert "OutputModel" not in names
+
+
+@EXPLORERS
+def test_one_change_is_one_redraw(make, draw, setting, value):
+    explorer, drawn = make(), []
+    explorer.picture.observe(lambda change: drawn.append(change["new"]), names="value")
+    explorer.controls[setting].value = value
+    assert len(drawn) == 1
+    explorer.state = make({setting: value + 1}).state
+    assert len(drawn) == 2
+
+
+def test_unknown_states_are_refused():
+    with pytest.raises(ValueError, match="there is no setting 'kernel'; there are: kind"):
+        ConvExplorer({"kernel": 5})
+    with pytest.raises(ValueError, match="there is no preset 'GoogLeNet'"):
+        ReceptiveFieldExplorer("GoogLeNet")
+
+
+# ---- convolution -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", conv_setup.PRESETS)
+def test_presets_can_be_chosen_in_the_menu_and_in_the_constructor(name):
+    explorer = ConvExplorer({"stride": 5})
+    explorer.preset.value = name
+    assert explorer.svg() == conv_picture(name) == ConvExplorer(name).svg()
+    assert explorer.state == ConvExplorer(name).state
+
+
+def test_a_preset_can_be_chosen_again_after_a_slider_moved():
+    explorer = ConvExplorer()
+    explorer.preset.value = "LeNet C1"
+    explorer.controls["padding"].value = 2
+    assert explorer.preset.value is None
+    explorer.preset.value = "LeNet C1"
+    assert explorer.state["padding"] == 0
+
+
+def test_the_range_of_a_slider_grows_for_a_preset_and_shrinks_again():
+    explorer = ConvExplorer("AlexNet conv1 at 227")
+    assert explorer.controls["size"].max == 227 and explorer.controls["out_channels"].max == 96
+    explorer.preset.value = "Lecture: 3×3 on 7×7, stride 3"
+    assert explorer.controls["size"].max == 32 and explorer.controls["out_channels"].max == 16
+
+
+def test_steps_follow_the_output_or_the_input():
+    explorer = ConvExplorer({"step": 24})
+    assert explorer.controls["step"].max == explorer.play.max == 24
+    explorer.controls["stride"].value = 3  # 2 x 2 outputs are left
+    assert explorer.controls["step"].max == 3 and explorer.state["step"] == 3
+    explorer.controls["view"].value = "input"
+    assert explorer.controls["step"].max == 48 and explorer.state["step"] == 0
+    assert explorer.controls["step"].description == "input pixel"
+
+
+def test_an_invalid_setup_is_shown_and_left_again():
+    explorer = ConvExplorer()
+    explorer.controls["kernel_size"].value = 9
+    assert "kernel 9 is larger than the padded input 7" in explorer.picture.value
+    explorer.controls["padding"].value = 1
+    assert explorer.svg() == conv_picture({"kernel_size": 9, "padding": 1})
+
+
+def test_controls_without_a_meaning_are_hidden():
+    explorer = ConvExplorer()
+    shown = {name: control.layout.display != "none" for name, control in explorer.controls.items()}
+    assert not shown["channel"] and not shown["filter"] and shown["groups"]
+    explorer.controls["in_channels"].value = 3
+    assert explorer.controls["channel"].layout.display != "none" and explorer.controls["channel"].max == 2
+    explorer.controls["kind"].value = "max"
+    assert explorer.controls["groups"].layout.display == explorer.controls["out_channels"].layout.display == "none"
+    assert explorer.controls["filter"].description == "show channel" and explorer.controls["filter"].max == 2
+
+
+def test_channel_and_filter_choose_what_is_drawn():
+    explorer = ConvExplorer({"size": 5, "in_channels": 3, "out_channels": 2})
+    explorer.controls["channel"].value, explorer.controls["filter"].value = 2, 1
+    assert "channel 3 of 3" in explorer.picture.value and "Filter 2 of 2" in explorer.picture.value
+
+
+# ---- predict first -----------------------------------------------------------------------------------------------
+
+
+def predicting(**state: int) -> ConvExplorer:
+    return ConvExplorer({"predict": True, **state})
+
+
+def test_predict_first_hides_the_output_and_the_number_of_steps():
+    explorer = predicting(padding=2)
+    assert 'data-grid="output"' not in explorer.picture.value
+    assert explorer._stepping.layout.display == "none" and explorer._question.layout.display != "none"
+
+
+def test_a_right_guess_opens_the_picture():
+    explorer = predicting(padding=1)
+    explorer.guess.value = 7
+    explorer.check.click()
+    assert "✓" in explorer.verdict.value and "Right: the output is 7 × 7." in explorer.verdict.value
+    assert 'data-grid="output"' in explorer.picture.value
+    assert explorer._stepping.layout.display != "none"
+
+
+def test_a_wrong_guess_is_named_and_the_picture_stays_closed():
+    explorer = predicting(padding=1)
+    explorer.guess.value = 5
+    explorer.check.click()
+    assert "no padding" in explorer.verdict.value and 'data-grid="output"' not in explorer.picture.value
+
+
+def test_another_setup_is_another_question():
+    explorer = predicting(padding=1)
+    explorer.guess.value = 7
+    explorer.check.click()
+    explorer.controls["stride"].value = 2
+    assert explorer.verdict.value == "" and explorer.state["guess"] is None
+    assert 'data-grid="output"' not in explorer.picture.value
+    explorer.preset.value = "LeNet C1"
+    assert explorer.state["predict"] is True
+
+
+def test_giving_up_shows_the_output():
+    explorer = predicting()
+    explorer.controls["predict"].value = False
+    assert 'data-grid="output"' in explorer.picture.value and explorer._question.layout.display == "none"
+
+
+def test_guessing_on_an_invalid_setup():
+    explorer = predicting(kernel_size=9)
+    explorer.check.click()
+    assert "There is no output: kernel 9 is larger" in explorer.verdict.value
+
+
+# ---- receptive fields --------------------------------------------------------------------------------------------
+
+
+def test_layers_are_added_on_top_and_taken_off():
+    explorer = ReceptiveFieldExplorer()
+    explorer.layer[1].value = 2
+    explorer.add.click()
+    assert explorer.state["layers"][-1] == [3, 2, 0, 1] and explorer.state["shown"] == 4
+    assert "5 + (3−1)·1·1 = 7" in explorer.picture.value and "7 + (3−1)·1·1 = 9" in explorer.picture.value
+    for _ in range(5):
+        explorer.remove.click()
+    assert explorer.state["layers"] == [] and explorer.remove.disabled
+    explorer.add.click()
+    assert not explorer.remove.disabled
+
+
+def test_the_field_grows_with_the_layers_shown():
+    explorer, fields = ReceptiveFieldExplorer("AlexNet"), []
+    for shown in range(9):
+        explorer.controls["shown"].value = shown
+        fields.append(int(explorer.svg().alt.split(": ")[1].split(" px")[0]))
+    assert fields == [1, 11, 19, 51, 67, 99, 131, 163, 195]
+
+
+def test_the_cell_can_be_moved_and_returns_to_the_middle():
+    explorer = ReceptiveFieldExplorer({"size": 16, "layers": [(3, 1, 1)], "cell": 0})
+    assert explorer.state["cell"] == 0 and explorer.controls["cell"].max == 15
+    explorer.controls["cell"].value = 15
+    assert "padding" in explorer.picture.value
+    explorer.controls["size"].value = 9
+    assert explorer.state["cell"] == 4
+
+
+@pytest.mark.parametrize("name", field_setup.PRESETS)
+def test_field_presets(name):
+    explorer = ReceptiveFieldExplorer()
+    explorer.preset.value = name
+    assert explorer.svg() == field_picture(name)
+
+
+def test_a_layer_too_many_is_explained_and_can_be_taken_off():
+    explorer = ReceptiveFieldExplorer({"size": 3, "layers": [(3, 1)]})
+    explorer.add.click()
+    assert "layer 2 (3×3)" in explorer.picture.value
+    explorer.remove.click()
+    assert "3 px" in explorer.picture.value
