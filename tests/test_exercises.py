@@ -1,0 +1,681 @@
+"""The engine and the bank: right is right, each mistake has its sentence, nothing else passes, no answer is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from helpers import answers, exercises, questions_bank, questions_nets, runtime
+from helpers.questions import Question, matches, question
+from helpers.questions_bank import BANK, GENERATORS, TOPICS
+
+ROOT = Path(__file__).parents[1]
+EVERY = pytest.mark.parametrize("q", BANK.values(), ids=list(BANK))
+TOPIC = pytest.mark.parametrize("topic", list(TOPICS))
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """Fresh folders and a fresh session: nothing remembered from another test."""
+    monkeypatch.setenv("KIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KIT_PERSIST", str(tmp_path / "persist"))
+    new_session()
+    return tmp_path / "persist"
+
+
+def new_session() -> None:
+    answers._session.clear()
+    answers._said.clear()
+    exercises._exercise.cache_clear()
+
+
+def said(capsys) -> str:
+    """What was printed since the last look, with every run of blanks made one."""
+    return " ".join(capsys.readouterr().out.split())
+
+
+def near(value: object, wanted: object, tolerance: float) -> bool:
+    """An independent idea of "the same answer"."""
+    if isinstance(wanted, tuple):
+        same_length = isinstance(value, tuple) and len(value) == len(wanted)
+        return same_length and all(near(v, w, tolerance) for v, w in zip(value, wanted, strict=True))
+    if isinstance(wanted, (str, bool)) or isinstance(value, (str, bool, tuple)):
+        return type(value) is type(wanted) and value == wanted
+    return abs(value - wanted) <= (tolerance if isinstance(wanted, float) else 1e-6)
+
+
+def assert_sound(q: Question) -> None:
+    """What must hold for every question, of the bank or made up."""
+    for field, right in q.answer.items():
+        values = [right, *(m.answer[field] for m in q.mistakes if field in m.answer)]
+        for i, value in enumerate(values):
+            for other in values[i + 1 :]:
+                assert not near(value, other, q.tolerance), (q.id, field, value, other)
+                assert not near(other, value, q.tolerance), (q.id, field, value, other)
+    assert all(set(m.answer) <= set(q.answer) and m.answer for m in q.mistakes)
+    names = [m.name for m in q.mistakes]
+    assert len(set(names)) == len(names)
+    one_word = any(isinstance(value, bool) for value in q.answer.values())
+    assert len(q.mistakes) >= (1 if one_word else 2), q.id
+    for text in (q.text, q.insight, q.solution, *q.hints, *(m.sentence for m in q.mistakes)):
+        assert text and text == text.strip()
+        assert not re.search(r"[{}<\\]|  | ,|\bnan\b|—|\b1 (channels|pictures|epochs|filters)\b", text), text
+        assert text[-1] in ".?!\"" or re.search(r"\d$", text), text
+    for value in q.answer.values():
+        if not isinstance(value, (bool, tuple)):
+            assert shown_in(value, q.solution), (q.id, value, q.solution)
+        if isinstance(value, int) and value >= 20 and not shown_in(value, q.text):
+            for text in (*q.hints, *(m.sentence for m in q.mistakes)):
+                assert not shown_in(value, text), (q.id, "gives the answer away:", text)
+
+
+def shown_in(value: object, text: str) -> bool:
+    if isinstance(value, str):
+        return value in text
+    numbers = [float(n.replace(",", "")) for n in re.findall(r"-?\d+(?:,\d{3})*(?:\.\d+)?", text)]
+    return any(abs(number - value) <= 0.051 * (abs(value) > 5) + 0.006 for number in numbers)
+
+
+# The bank ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_bank_covers_every_topic():
+    counts = {topic: sum(q.topic == topic for q in BANK.values()) for topic in TOPICS}
+    assert min(counts.values()) >= 10 and sum(counts.values()) >= 60
+    assert sum(len(module.QUESTIONS) for module in questions_bank._MODULES) == len(BANK), "two questions share an id"
+
+
+def test_ids_are_a_topic_and_a_number_without_gaps():
+    for topic in TOPICS:
+        ids = [q.id for q in BANK.values() if q.topic == topic]
+        assert ids == [f"{topic}-{n}" for n in range(1, len(ids) + 1)]
+
+
+@EVERY
+def test_question_is_sound(q):
+    assert_sound(q)
+    assert q.hints and q.text[-1] in "?."
+
+
+@EVERY
+def test_the_solution_passes(q, capsys):
+    exercises.check(q.id, **q.answer)
+    assert said(capsys).startswith(f"{q.id}: Right. {q.insight}"[:40])
+
+
+@EVERY
+def test_every_mistake_gets_its_own_sentence(q, capsys):
+    for mistake in q.mistakes:
+        exercises.check(q.id, **{**q.answer, **mistake.answer})
+        text = said(capsys)
+        assert "Not yet" in text and " ".join(mistake.sentence.split()) in text
+        others = {m.sentence for m in q.mistakes} - {mistake.sentence}
+        assert not any(" ".join(other.split()) in text.replace(mistake.sentence, "") for other in others)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_random_answer_passes_only_where_it_is_the_answer(data):
+    q = data.draw(st.sampled_from(list(BANK.values())))
+    value_of = {
+        bool: st.booleans(),
+        str: st.text(max_size=12),
+        int: st.integers(-10, 10**9) | st.floats(allow_nan=True) | st.integers(0, 300),
+        float: st.floats(-100, 100) | st.floats(allow_nan=True),
+        tuple: st.lists(st.integers(0, 64), max_size=5).map(tuple),
+    }
+    given_values = {field: data.draw(value_of[type(right)]) for field, right in q.answer.items()}
+    exercise = exercises.Exercise(q, prefix="q", recorded=False)
+    text = exercise.checked(given_values)
+    right = all(near(given_values[f], w, q.tolerance) for f, w in q.answer.items())
+    assert ("Right. " in text.split("\n")[0] and exercise.done) == right
+    if not any(isinstance(w, (str, bool)) for w in q.answer.values()):
+        for m in q.mistakes:
+            hit = any(
+                near(given_values[f], v, q.tolerance) and not near(given_values[f], q.answer[f], q.tolerance)
+                for f, v in m.answer.items()
+            )
+            twins = [n for n in q.mistakes if n.sentence == m.sentence]
+            if len(twins) == 1:
+                assert (" ".join(m.sentence.split()) in " ".join(text.split())) == hit
+
+
+LECTURE = {  # worked numbers of the five lecture documents, and of the papers and torchvision's model pages
+    "conv-1": (26, 26, 32), "conv-2": (24, 24, 64), "conv-3": (28, 28, 6), "conv-4": (3, 3, 1), "conv-6": (7, 7, 1),
+    "conv-7": (32, 32, 10), "conv-8": (55, 55, 96), "conv-10": (56, 56, 64), "conv-12": (112, 112, 64),
+    "conv-13": (3,), "conv-15": ((2, 6, 28, 28),), "conv-16": ((64, 3, 11, 11),), "conv-19": (75,), "conv-23": (3072,),
+    "conv-25": (56, 56, 32), "pool-1": ((6, 8, 3, 4),), "pool-2": (27, 27, 96), "pool-3": (0,),
+    "pool-4": (112, 112, 64), "pool-5": (113, 113, 64), "pool-6": (6, 6, 256), "params-1": (760,),
+    "params-2": (34_944,), "params-6": (1_728,),
+    "params-10": (102_760_448,), "field-2": (7,), "field-8": (195,), "field-9": (212,), "nets-2": (61_706,),
+    "nets-12": (101,), "nets-13": (56,), "transfer-1": (16_388,), "transfer-2": (39_852_548,),
+}
+
+
+@pytest.mark.parametrize("question_id", list(LECTURE))
+def test_the_bank_agrees_with_the_lectures(question_id):
+    assert tuple(BANK[question_id].answer.values()) == LECTURE[question_id]
+
+
+def count(*layers: nn.Module) -> int:
+    return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+def test_hand_written_counts_agree_with_torch():
+    with torch.device("meta"):
+        lenet = [nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5), nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)]
+        counted = {
+            "params-11": count(nn.Conv2d(96, 256, 5, groups=2)),
+            "params-12": count(nn.Conv2d(32, 32, 3, groups=32)),
+            "params-13": count(nn.Conv2d(32, 32, 3, groups=32), nn.Conv2d(32, 64, 1)),
+            "params-15": count(nn.Linear(3072, 100), nn.Linear(100, 10)),
+            "params-16": count(nn.Conv2d(64, 64, 3, bias=False)),
+            "nets-2": count(*lenet),
+            "nets-11": count(nn.Conv2d(64, 128, 1, bias=False)),
+            "batchnorm-3": count(nn.BatchNorm2d(64)),
+            "transfer-2": count(nn.Linear(9216, 4096), nn.Linear(4096, 512), nn.Linear(512, 4)),
+            "transfer-8": count(nn.Linear(512, 4)),
+            "transfer-10": count(nn.Linear(4096, 5)) - count(nn.Linear(4096, 4)),
+        }
+        shrunk = lenet[1](F.max_pool2d(lenet[0](torch.empty(1, 1, 32, 32)), 2))
+        recap = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.Flatten())
+        counted["nets-1"] = F.max_pool2d(shrunk, 2).numel()
+        counted["conv-24"] = recap(torch.empty(1, 1, 28, 28)).shape[1]
+        counted["conv-18"] = nn.Conv2d(1, 1, 3, dilation=2)(torch.empty(1, 1, 32, 32)).shape[-1]
+        counted["pool-7"] = nn.MaxPool2d(3)(torch.empty(1, 1, 27, 27)).shape[-1]
+    for question_id, number in counted.items():
+        assert list(BANK[question_id].answer.values()) == [number], question_id
+
+
+def test_statements_about_layers_agree_with_torch():
+    batch = torch.tensor([[2.0], [4.0], [6.0], [8.0]])
+    normed = nn.BatchNorm1d(1, eps=1e-12)(batch)[-1].item()
+    assert BANK["batchnorm-5"].answer["value"] == pytest.approx(normed, abs=1e-4)
+    uniform = F.cross_entropy(torch.zeros(1, 4), torch.tensor([0])).item()
+    assert BANK["training-5"].answer["loss"] == pytest.approx(uniform, abs=1e-6)
+    kept = nn.Dropout(0.2)(torch.ones(1000)).unique().tolist()
+    assert kept == pytest.approx([0.0, BANK["training-8"].answer["factor"]])
+    x = torch.zeros(1, requires_grad=True)
+    torch.sigmoid(x).backward()
+    assert BANK["training-14"].answer == {"sigmoid": x.grad.item(), "relu": 0.0}
+    means = nn.GroupNorm(32, 64), nn.GroupNorm(1, 64), nn.GroupNorm(64, 64)
+    assert BANK["batchnorm-7"].answer == {
+        name: 32 * layer.num_groups for name, layer in zip(("group", "layer", "instance"), means, strict=True)
+    }
+
+
+def test_network_totals_agree_with_torchvision():
+    assert (questions_nets.ALEXNET, questions_nets.VGG16_PARAMETERS) == (61_100_840, 138_357_544)
+
+
+# Practice ---------------------------------------------------------------------------------------------------------
+
+
+@TOPIC
+def test_practice_questions_are_sound(topic):
+    texts = set()
+    for seed in range(300):
+        rng = random.Random(seed)
+        q = rng.choice(GENERATORS[topic])(rng)
+        assert q.topic == topic and q.id == f"practice-{topic}"
+        assert_sound(q)
+        exercise = exercises.Exercise(q, prefix="q", recorded=False)
+        assert "Right." in exercise.checked(q.answer)
+        for mistake in q.mistakes:
+            text = " ".join(exercise.checked({**q.answer, **mistake.answer}).split())
+            assert "Not yet" in text and " ".join(mistake.sentence.split()) in text
+        texts.add(q.text)
+    assert len(texts) >= 8, "too few different questions"
+
+
+def numbers_in(pattern: str, text: str) -> list[int]:
+    return [int(group) for group in re.search(pattern, text).groups()]
+
+
+def test_practice_sizes_agree_with_torch():
+    seen = 0
+    for seed in range(300):
+        rng = random.Random(seed)
+        for make in GENERATORS["conv"] + GENERATORS["pool"]:
+            q = make(rng)
+            if "shape" in q.answer:
+                continue
+            w, h, d = numbers_in(r"input is (\d+) x (\d+) x (\d+)", q.text)
+            with torch.device("meta"):
+                if q.topic == "conv":
+                    n, k, s, p = numbers_in(r"(\d+) filters slide over it, each of (\d+) x \2 with stride (\d+) and "
+                                            r"padding (\d+)".replace(r"\2", r"\d+"), q.text)
+                    layer = nn.Conv2d(d, n, k, stride=s, padding=p)
+                else:
+                    k, s = numbers_in(r"windows of (\d+) x \d+ and stride (\d+)", q.text)
+                    layer = nn.MaxPool2d(k, stride=s)
+                depth, height, width = layer(torch.empty(1, d, h, w)).shape[1:]
+            assert q.answer == {"width": width, "height": height, "depth": depth}
+            seen += 1
+    assert seen == 600
+
+
+def test_practice_parameters_agree_with_torch():
+    for seed in range(100):
+        rng = random.Random(seed)
+        convolution, linear = (make(rng) for make in GENERATORS["params"])
+        bias = "biases included" in convolution.text
+        c, n, k = numbers_in(r"takes (\d+) channels? and has (\d+) filters of (\d+) x", convolution.text)
+        groups = re.search(r"in (\d+) groups", convolution.text)
+        with torch.device("meta"):
+            layer = nn.Conv2d(c, n, k, groups=int(groups[1]) if groups else 1, bias=bias)
+            assert convolution.answer == {"parameters": count(layer)}
+            inputs, outputs = re.search(r"takes ([\d,]+) numbers and gives ([\d,]+)\.", linear.text).groups()
+            sizes = int(inputs.replace(",", "")), int(outputs.replace(",", ""))
+            assert linear.answer == {"parameters": count(nn.Linear(*sizes))}
+
+
+def test_practice_fields_agree_with_gradients():
+    for seed in range(40):
+        (make,) = GENERATORS["field"]
+        q = make(random.Random(seed))
+        layers = re.findall(r"(\d+) x \d+ with stride (\d+)", q.text)
+        x = torch.zeros(1, 1, 2 * q.answer["pixels"] + 1, dtype=torch.float64, requires_grad=True)
+        y = x
+        for k, s in layers:
+            y = F.conv1d(y, torch.ones(1, 1, int(k), dtype=torch.float64), stride=int(s))
+        y[0, 0, 0].backward()
+        assert q.answer["pixels"] == int((x.grad != 0).sum())
+
+
+@TOPIC
+def test_practice_is_repeatable_and_leaves_the_global_generator_alone(topic, capsys):
+    state = random.getstate()
+    first = exercises.practice(topic, seed=1)
+    printed = capsys.readouterr().out
+    second = exercises.practice(topic, seed=1)
+    assert capsys.readouterr().out == printed and first.question == second.question
+    assert "Your turn: q.check(" in printed
+    first.next()
+    assert first.question != second.question or topic in ("batchnorm", "transfer", "training")
+    exercises.practice(topic)
+    assert random.getstate() == state
+
+
+def test_practice_goes_on_and_keeps_the_score(capsys, folders):
+    q = exercises.practice("conv", seed=3, count=3)
+    q.check(**q.question.answer)
+    q.next()
+    q.hint()
+    q.solution()
+    q.check(**dict.fromkeys(q.question.answer, "5"))
+    q.next()
+    q.check(**q.question.answer)
+    capsys.readouterr()
+    q.next()
+    q.next()
+    assert capsys.readouterr().out == "That was the round: 2 of 3 right.\n" * 2
+    assert not folders.exists() or not list(folders.iterdir()), "practice is not recorded"
+    assert repr(q) == "Practice on conv: q.check(...), q.hint(), q.solution(), q.next()"
+
+
+def test_practice_refuses_what_it_does_not_know():
+    with pytest.raises(ValueError, match=r'no topic \'convs\'. Did you mean "conv"\? The topics: "conv", "pool"'):
+        exercises.practice("convs")
+    with pytest.raises(ValueError, match="count is 0; pass the number of questions"):
+        exercises.practice("conv", count=0)
+
+
+# check, hint, solution ----------------------------------------------------------------------------------------------
+
+
+def test_check_tells_field_by_field(capsys):
+    exercises.check("conv-2", width=24, height=24, depth=32)
+    assert capsys.readouterr().out == (
+        "conv-2: Not yet (try 1). Right: width, height.\n"
+        "  depth: That is the depth of the input. Every filter reaches through the whole depth and leaves\n"
+        "  one map.\n"
+        '  For a hint: exercises.hint("conv-2")\n'
+    )
+    exercises.check("conv-2", width=23, height=99)
+    assert capsys.readouterr().out == (
+        "conv-2: Not yet (try 2). Still open: depth.\n"
+        "  width: That is the number of steps. Count the places: there is one before the first step.\n"
+        "  height: that is not it.\n"
+        '  For a hint: exercises.hint("conv-2")\n'
+    )
+    exercises.check("conv-2", width=24)
+    assert capsys.readouterr().out == "conv-2: So far, so good. Right: width. Still open: height, depth.\n"
+
+
+@pytest.mark.parametrize("open_value", [None, ..., "", "  ", "..."], ids=repr)
+def test_unanswered_prints_and_goes_on(open_value, capsys, folders):
+    exercises.check("conv-2", width=open_value, height=open_value, depth=open_value)
+    exercises.check("conv-2")
+    text = said(capsys)
+    assert text.count("conv-2: not answered yet.") == text.count(BANK["conv-2"].text) == 2, "the question comes with it"
+    assert not folders.exists() or not list(folders.iterdir()), "an open question is no attempt"
+
+
+@pytest.mark.parametrize(
+    ("question_id", "value"),
+    [
+        ("params-2", 34_944), ("params-2", "34944"), ("params-2", " 34,944 "), ("params-2", "34_944"),
+        ("params-2", 34944.0), ("params-2", np.int64(34944)), ("params-2", np.float32(34944)),
+        ("params-2", np.array([34944])), ("params-2", torch.tensor(34944)), ("params-2", torch.tensor([34944.0])),
+        ("params-2", [34944]), ("training-5", 1.386), ("training-5", 1.39), ("training-5", "1.386"),
+        ("training-5", torch.tensor(4.0, requires_grad=True).log()), ("training-4", "25 %"), ("training-4", 25),
+        ("conv-15", (2, 6, 28, 28)), ("conv-15", [2, 6, 28, 28]), ("conv-15", torch.Size([2, 6, 28, 28])),
+        ("conv-15", np.array([2, 6, 28, 28])), ("conv-15", "2, 6, 28, 28"), ("conv-15", "(2, 6, 28, 28)"),
+        ("conv-15", "2x6x28x28"), ("conv-15", "[2 6 28 28]"), ("pool-1", torch.tensor([[6, 8], [3, 4]])),
+        ("pool-1", [[6, 8], [3, 4]]), ("batchnorm-1", 100), ("batchnorm-1", torch.Size([100])),
+        ("batchnorm-1", "(100,)"),
+        ("conv-22", False), ("conv-22", "False"), ("conv-22", "no"), ("conv-22", np.bool_(False)),
+        ("conv-22", torch.tensor(False)), ("training-10", "validation"), ("training-10", " Validation"),
+        ("nets-7", "first-linear_LAYER"),
+    ],
+    ids=lambda value: repr(value).replace("\n", ""),
+)
+def test_many_ways_to_write_the_right_answer(question_id, value, capsys):
+    (field,) = BANK[question_id].answer
+    exercises.check(question_id, **{field: value})
+    assert f"{question_id}: Right." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("question_id", "value", "sentence"),
+    [
+        ("params-2", "many", "parameters should be a number such as 24, not 'many'"),
+        ("params-2", "34,94", "should be a number such as 24"),
+        ("params-2", True, "should be a number such as 24, not True"),
+        ("params-2", [1, 2], "should be a number such as 24, not [1, 2]"),
+        ("params-2", 3j, "should be a number such as 24"),
+        ("params-2", torch.empty(2, device="meta"), "has no values to look at"),
+        ("conv-15", "two by six", "shape should be several numbers such as (3, 32, 32)"),
+        ("conv-15", {"a": 1}, "should be several numbers"),
+        ("conv-15", np.zeros(500), "should be a few numbers, not 500. Did you pass a tensor in place of its shape?"),
+        ("conv-22", 1, "flips should be True or False, not 1"),
+        ("training-10", "valid", 'split should be one of "test", "train", "validation", not \'valid\''),
+        ("training-10", 3, 'should be one of "test", "train", "validation", not 3'),
+    ],
+    ids=lambda value: repr(value)[:20].replace("\n", ""),
+)
+def test_unreadable_answers_get_a_sentence(question_id, value, sentence, capsys, folders):
+    (field,) = BANK[question_id].answer
+    exercises.check(question_id, **{field: value})
+    assert sentence in said(capsys)
+    assert not folders.exists() or not list(folders.iterdir()), "what cannot be read is no attempt"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), -float("inf"), 10**5000, -(10**400), "1e999", 1e308, 0.5],
+    ids=["nan", "inf", "-inf", "5000 digits", "-400 digits", "text", "1e308", "half"],
+)
+def test_odd_numbers_are_wrong_and_recorded(value, capsys):
+    exercises.check("params-2", parameters=value)
+    assert "Not yet" in capsys.readouterr().out
+    entries, note = answers.load()
+    assert len(entries["params-2"]["attempts"]) == 1 and not note
+
+
+def test_unknown_names(capsys):
+    with pytest.raises(ValueError, match=r"no question 'con-2'. Near to it: \"conv-2\""):
+        exercises.check("con-2", width=1)
+    with pytest.raises(ValueError, match=r"no question 'xyzzy'. An id is a topic and a number; the topics: \"conv\""):
+        exercises.hint("xyzzy")
+    exercises.check("conv-2", widht=24)
+    assert said(capsys) == (
+        'conv-2: there is no "widht" in this question. It asks for: exercises.check("conv-2", width=..., height=..., '
+        "depth=...)"
+    )
+
+
+def test_hints_come_one_by_one(capsys):
+    hints = BANK["params-1"].hints
+    for n, hint in enumerate(hints, 1):
+        exercises.hint("params-1")
+        text = said(capsys)
+        assert text.startswith(f"params-1, hint {n} of {len(hints)}: {hint}")
+        left = len(hints) - n
+        assert f"({left} more)" in text if left else 'exercises.solution("params-1") works it out' in text
+    exercises.hint("params-1")
+    assert all(hint in (text := said(capsys) if i == 0 else text) for i, hint in enumerate(hints))
+    assert answers.load()[0]["params-1"]["hints"] == len(hints)
+
+
+def test_solution_is_shown_and_remembered(capsys):
+    exercises.solution("params-1")
+    assert capsys.readouterr().out == "params-1, solution: (5 * 5 * 3 + 1) * 10 = 760.\n"
+    first = answers.load()[0]["params-1"]["solution"]
+    exercises.solution("params-1")
+    assert first and answers.load()[0]["params-1"]["solution"] == first, "the first look counts"
+
+
+@EVERY
+def test_ask_prints_a_call_that_works(q, capsys):
+    exercises.ask(q.id)
+    text = capsys.readouterr().out
+    assert max(len(line) for line in text.split("\n")[:-2]) <= 96
+    call = re.search(r"Your turn: (.*)", text)[1]
+    eval(call)  # with the dots still in place
+    assert "not answered yet" in capsys.readouterr().out
+
+
+def test_a_mistake_that_coincides_is_dropped():
+    q = question("conv-0", "?", {"a": 1, "b": 2.0}, ".", [
+        ("same as right", {"a": 1, "b": 3.0}, "x"), ("same as another", {"b": 3.004}, "y"), ("own", {"a": 3}, "z"),
+    ], (), "{a}")
+    assert [(m.name, dict(m.answer)) for m in q.mistakes] == [("same as right", {"b": 3.0}), ("own", {"a": 3})]
+    assert not matches(float("nan"), 2.0, 0.01) and not matches(float("inf"), 2.0, 0.01)
+
+
+# The record ---------------------------------------------------------------------------------------------------------
+
+
+def python(code: str, folder: Path) -> str:
+    """Runs ``code`` in a process of its own and returns what it printed."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "KIT_PERSIST": str(folder), "KIT_HOME": str(folder / "home")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return done.stdout
+
+
+def test_the_record_outlives_the_process_and_does_not_change_what_is_printed(folders, capsys):
+    code = (
+        "from helpers import exercises as e\n"
+        "e.check('conv-1', width=25, height=26, depth=32); e.check('conv-1', width=26, height=26, depth=32)\n"
+        "e.hint('conv-1'); e.solution('conv-1'); e.check('conv-2', width=1)"
+    )
+    first = python(code, folders)
+    assert python(code, folders) == first
+    entry = answers.load()[0]["conv-1"]
+    assert [a["verdict"] for a in entry["attempts"]] == ["mistake: forgot the +1", "right"] * 2
+    assert entry["attempts"][0]["answer"] == {"width": 25, "height": 26, "depth": 32}
+    assert entry["hints"] == 1 and entry["solution"]
+    exercises.progress()
+    text = capsys.readouterr().out
+    assert re.search(r"^conv +1 +2 +25  \[\.{20}\]  convolutions: what comes out$", text, re.M)
+    assert re.search(r"^all +1 +2 +138 ", text, re.M)
+
+
+def test_many_notebooks_at_once_lose_nothing(folders):
+    code = "from helpers import exercises as e\nfor n in range(10): e.check('params-1', parameters={} + n)"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "KIT_PERSIST": str(folders)}
+    running = [
+        subprocess.Popen([sys.executable, "-c", code.format(1000 * i)], env=env, stdout=subprocess.DEVNULL)
+        for i in range(1, 5)
+    ]
+    assert [process.wait(timeout=180) for process in running] == [0] * 4
+    given_answers = [a["answer"]["parameters"] for a in answers.load()[0]["params-1"]["attempts"]]
+    assert sorted(given_answers) == sorted(1000 * i + n for i in range(1, 5) for n in range(10))
+    assert sorted(p.name for p in folders.iterdir()) == ["answers.json", "answers.lock"], "no temporary file is left"
+
+
+def test_a_record_overwritten_by_somebody_else_is_mended(folders):
+    exercises.check("params-1", parameters=1)
+    theirs = (folders / "answers.json").read_text()
+    exercises.check("params-1", parameters=2)
+    (folders / "answers.json").write_text(theirs)  # another machine's Drive put back an older state
+    exercises.check("params-1", parameters=3)
+    assert [a["answer"]["parameters"] for a in answers.load()[0]["params-1"]["attempts"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe\x00", b"[]", b"{}", b'{"questions": []}', b'{"questions": {"conv-1": 5}}',
+     b'{"questions": {"conv-1": {"attempts": [3], "hints": 0, "solution": ""}}}', b"[" * 100_000],
+    ids=lambda content: repr(content[:24]),
+)
+def test_a_damaged_record_is_set_aside(content, folders, capsys):
+    folders.mkdir()
+    (folders / "answers.damaged-1.json").write_bytes(b"an older one")
+    (folders / "answers.json").write_bytes(content)
+    exercises.check("params-1", parameters=760)
+    text = capsys.readouterr().out
+    assert text.startswith("params-1: Right.") and "was damaged. It is kept as" in text and "damaged-2.json" in text
+    exercises.check("params-1", parameters=760)
+    exercises.progress()
+    assert "damaged" not in capsys.readouterr().out
+    assert (folders / "answers.damaged-1.json").read_bytes() == b"an older one"
+    assert (folders / "answers.damaged-2.json").read_bytes() == content
+    assert answers.is_right(answers.load()[0]["params-1"])
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KIT_PERSIST", str(tmp_path / "file" / "persist"))
+    exercises.check("params-1", parameters=1)
+    assert "Your answers cannot be saved" in capsys.readouterr().out
+    exercises.check("params-1", parameters=760)
+    exercises.hint("params-1")
+    assert "cannot" not in capsys.readouterr().out, "said once"
+    exercises.progress()
+    text = capsys.readouterr().out
+    assert re.search(r"^params +1 +1 ", text, re.M) and "this shows the present session only" in said_of(text)
+    handed_in = json.loads(exercises.export(tmp_path / "mine.json").read_text())
+    assert handed_in["questions"][0]["tries"] == 2
+    monkeypatch.setenv("KIT_PERSIST", str(tmp_path / "drive"))  # the Drive is mounted at last
+    exercises.check("conv-1", width=26)
+    assert sorted(json.loads((tmp_path / "drive" / "answers.json").read_text())["questions"]) == ["conv-1", "params-1"]
+
+
+def said_of(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_failed_write_leaves_the_old_record(folders, monkeypatch, capsys):
+    exercises.check("params-1", parameters=1)
+    before = (folders / "answers.json").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(answers.os, "replace", full)
+        exercises.check("params-1", parameters=2)
+    assert "cannot be saved (No space left on device)" in said(capsys)
+    assert (folders / "answers.json").read_bytes() == before
+    assert sorted(p.name for p in folders.iterdir()) == ["answers.json", "answers.lock"]
+
+
+def test_ids_of_another_kit_version_are_kept(folders):
+    folders.mkdir()
+    entry = {"attempts": [{"when": "2024", "answer": {"x": 1}, "verdict": "right"}], "hints": 0, "solution": ""}
+    (folders / "answers.json").write_text(json.dumps({"questions": {"gone-1": entry}}))
+    exercises.check("params-1", parameters=760)
+    assert answers.load()[0]["gone-1"] == entry
+    ids = [q["id"] for q in json.loads(exercises.export().read_text())["questions"]]
+    assert ids == ["params-1", "gone-1"]
+
+
+def test_export_is_complete_and_never_overwrites(folders, capsys):
+    exercises.check("conv-2", width=24, height=24, depth=32)
+    exercises.check("conv-2", width=24, height=24, depth=64)
+    exercises.hint("conv-2")
+    exercises.solution("params-1")
+    capsys.readouterr()
+    first, second = exercises.export(name="Zoë Ångström"), exercises.export()
+    assert re.fullmatch(r"answers_\d{4}-\d\d-\d\d\.json", first.name) and second.name == first.stem + "-2.json"
+    assert first.parent == runtime.persist() and f"Written: {first}" in capsys.readouterr().out
+    content = json.loads(first.read_text(encoding="utf-8"))
+    assert content["name"] == "Zoë Ångström" and content["kit"].startswith("cnn-course-kit ")
+    assert content["topics"]["conv"] == {"right": 1, "tried": 1, "of": 25}
+    conv, params = content["questions"]
+    assert (conv["id"], conv["right"], conv["tries"], conv["hints"], conv["solution_looked_at"]) == (
+        "conv-2", True, 2, 1, "")
+    assert conv["attempts"][0]["verdict"] == "mistake: took the depth of the input"
+    assert conv["question"] == BANK["conv-2"].text
+    assert (params["right"], params["tries"]) == (False, 0) and params["solution_looked_at"]
+
+
+def test_export_where_one_likes(tmp_path):
+    assert exercises.export(tmp_path / "hand" / "in.json") == tmp_path / "hand" / "in.json"
+    assert exercises.export(str(tmp_path / "hand" / "in.json")) == tmp_path / "hand" / "in-2.json"
+    assert exercises.export(tmp_path / "hand").parent == tmp_path / "hand"
+
+
+# The key, the form, and what an import costs -----------------------------------------------------------------------
+
+
+def test_the_key_holds_everything():
+    text = " ".join(exercises.key().split())
+    for q in BANK.values():
+        for part in (q.text, q.solution, *(m.sentence for m in q.mistakes)):
+            assert " ".join(part.split()) in text
+    assert "params-1: " in exercises.key("params") and "conv-1: " not in exercises.key("params")
+    with pytest.raises(ValueError, match=r"no topic 'xyzzy'\. The topics"):
+        exercises.key("xyzzy")
+
+
+def form(question_id: str):
+    box = exercises.widget(question_id)
+    title, *fields, buttons, result = box.children
+    return title, {f.description: f for f in fields}, {b.description: b for b in buttons.children}, result
+
+
+def test_the_form_checks_hints_and_solves(folders):
+    title, fields, buttons, result = form("conv-2")
+    assert "26 x 26 x 32" in title.value and list(fields) == ["width", "height", "depth"]
+    buttons["Check"].click()
+    assert "not answered yet" in result.value
+    fields["width"].value, fields["height"].value, fields["depth"].value = "24", "24", "32"
+    buttons["Check"].click()
+    assert "That is the depth of the input" in result.value
+    buttons["Hint"].click()
+    assert "hint 1 of 3" in result.value and "&quot;" not in title.value
+    buttons["Solution"].click()
+    assert "= 24" in result.value
+    fields["depth"].value = "64"
+    buttons["Check"].click()
+    assert "Right." in result.value and len(answers.load()[0]["conv-2"]["attempts"]) == 2
+
+
+def test_the_form_offers_the_words():
+    _, fields, buttons, result = form("training-10")
+    assert fields["split"].options == ("", "test", "train", "validation")
+    fields["split"].value = "test"
+    buttons["Check"].click()
+    assert "Not yet" in result.value
+    assert form("conv-22")[1]["flips"].options == ("", "True", "False")
+
+
+@TOPIC
+def test_every_topic_has_forms(topic):
+    q = BANK[f"{topic}-3"]
+    assert list(form(q.id)[1]) == list(q.answer)
+
+
+def test_importing_exercises_stays_light(folders):
+    heavy = "[m for m in ('torch', 'numpy', 'ipywidgets', 'matplotlib', 'PIL') if m in sys.modules]"
+    assert python(f"import sys; from helpers import exercises; print({heavy})", folders) == "[]\n"
