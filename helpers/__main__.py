@@ -1,0 +1,88 @@
+"""``python -m helpers run | test | lab | diagnose | record | address``: what colab_setup.py hands over to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; the functions below say what each command does."""
+    top = argparse.ArgumentParser(prog="python -m helpers", description="The commands of the CNN course kit.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    one = commands.add_parser("run", help="execute a notebook and keep what it made in a folder of results")
+    one.add_argument("notebook", nargs="?", default="", help="a path, or a name such as 07 (the default)")
+    one.add_argument("--results", default="results", metavar="FOLDER", help="where the new folder is made (results)")
+    commands.add_parser("test", help="run every test; further arguments go to pytest", allow_abbrev=False)
+    commands.add_parser("lab", help="open JupyterLab; further arguments go to it", allow_abbrev=False)
+    commands.add_parser("diagnose", help="look at this machine and say what is wrong")
+    many = commands.add_parser("record", help="execute notebooks and store their outputs, for maintainers")
+    many.add_argument("notebooks", nargs="*", help="paths or names such as 01 02; all without any")
+    fork = commands.add_parser("address", help="write the repository's address into every badge and link")
+    fork.add_argument("address", metavar="OWNER/NAME")
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command; returns the exit status."""
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a warning of a debugger that nobody uses here
+    options, others = parser().parse_known_args(arguments)
+    if others and options.command not in ("test", "lab"):
+        parser().error(f"not known: {' '.join(others)}")
+    match options.command:
+        case "run":
+            from helpers import cmd_run
+
+            return cmd_run.run(options.notebook, results=options.results)
+        case "test":
+            from helpers import cmd_test
+
+            return cmd_test.run_tests(others)
+        case "lab":
+            return lab(others)
+        case "record":
+            from helpers import cmd_record
+
+            return cmd_record.record(options.notebooks)
+        case "address":
+            return write_address(options.address)
+    return diagnose()
+
+
+def diagnose() -> int:
+    """Print the diagnosis; 1 when something is wrong."""
+    from helpers import diagnosis
+
+    found = diagnosis.checks()
+    print(f"\nDiagnosis\n{diagnosis.text(found)}\n", flush=True)
+    return 1 if any(check.ok is False for check in found) else 0
+
+
+def lab(arguments: Sequence[str]) -> int:
+    """Open JupyterLab on the notebooks, with the kit importable in every kernel."""
+    from helpers import cmd_run
+
+    command = [sys.executable, "-m", "jupyterlab", str(cmd_run.KIT / "notebooks"), *arguments]
+    return cmd_run.call(command, cwd=cmd_run.KIT, env=cmd_run.kernel_environment(dict(os.environ)))
+
+
+def write_address(new: str) -> int:
+    """Write the address and say where."""
+    from helpers import cmd_address
+
+    changed = cmd_address.address(new)
+    for path in changed:
+        print(f"  {path.relative_to(cmd_address.KIT)}")
+    print(f"{len(changed)} files changed; the address is {cmd_address.current()}.")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error}. Use python3 colab_setup.py with the same command: it installs what is missing.")
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
