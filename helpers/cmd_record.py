@@ -33,7 +33,7 @@ def record(names: Sequence[str] = ()) -> int:
             notebook = nbformat.read(path, as_version=4)
             started = time.monotonic()
             print(path.name, flush=True)
-            env = fresh_environment(Path(scratch), persist=path.stem)
+            env = fresh_environment(Path(scratch).resolve(), persist=path.stem)
             stopped = cmd_run.execute(notebook, cwd=path.parent, env=env)
             if stopped:
                 failed += 1

@@ -40,10 +40,12 @@ def settings_of(
         if state not in presets:
             raise ValueError(f"there is no preset {state!r}; there are: {', '.join(presets) or 'none'}")
         state = presets[state]
-    known = [field.name for field in fields(kind)]
-    for name in state or {}:
-        if name not in known:
-            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(known)}")
+    defaults = {field.name: field.default for field in fields(kind)}
+    for name, value in (state or {}).items():
+        if name not in defaults:
+            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(defaults)}")
+        if type(defaults[name]) is int and not isinstance(value, int):
+            raise ValueError(f"{name} is {value!r}; pass a whole number")
     return dict(state or {})
 
 

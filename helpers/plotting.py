@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import io
 import math
+import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from helpers.loaders import Part
@@ -27,7 +28,9 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 )  # fmt: skip
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 STYLES = ("-", "--", ":", "-.")  # beside the colour, so that a line is known without it
+MARKERS = ("o", "s", "^", "D", "v", "P")
 DPI = 90
+TITLE, TEXT = 14, 12  # points: readable from the back row when a notebook is projected
 
 
 def show(figure: Figure, *, alt: str | None = None) -> None:
@@ -53,26 +56,39 @@ def _png(figure: Figure) -> bytes:
 def new_figure(width: float = 8, height: float = 4, *, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
     """A figure of ``width`` x ``height`` inches that is not displayed by itself, and its axes ``(rows, columns)``."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.tick_params(labelsize=TEXT)
+    return figure, axes
+
+
+def tiles(count: int, columns: int, *, width: float, height: float, title: str = "") -> tuple[Figure, list[Axes]]:
+    """A figure with room for ``count`` pictures, each ``width`` x ``height`` inches, row by row; axes without frames."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure, axes = new_figure(width * columns, height * rows + 0.4 * bool(title), rows=rows, columns=columns)
+    for axis in axes.flat:
+        axis.axis("off")
+    if title:
+        figure.suptitle(_wrapped(title, width * columns), fontsize=TITLE)
+    return figure, list(axes.flat)
 
 
 def with_alt(figure: Figure, alt: str) -> Figure:
     """``figure``, carrying its alternative text."""
-    figure.alt = alt
+    figure.alt = " ".join(alt.split())
     return figure
 
 
 def sample_grid(part: Part, classes: Sequence[str], *, per_class: int = 6, title: str = "") -> Figure:
     """The first ``per_class`` pictures of every class, one row a class, as the network gets them."""
-    figure, axes = new_figure(1.35 * per_class, 1.45 * len(classes), rows=len(classes), columns=per_class)
+    figure, axes = tiles(per_class * len(classes), per_class, width=1.4, height=1.65, title=title)
     labels = part.labels.numpy()
     for row, name in enumerate(classes):
-        for axis in axes[row]:
-            axis.axis("off")
-        for axis, index in zip(axes[row], np.flatnonzero(labels == row)[:per_class], strict=False):
+        first = row * per_class
+        for axis, index in zip(axes[first:], np.flatnonzero(labels == row)[:per_class], strict=False):
             axis.imshow(picture(part, int(index)))
-        axes[row][0].set_title(name, loc="left", fontsize=12)
-    figure.suptitle(title)
+        axes[first].set_title(name, loc="left", fontsize=TITLE)
     return with_alt(figure, f"{per_class} sample pictures of each class: {', '.join(classes)}. {title}")
 
 
@@ -86,66 +102,75 @@ def curves(histories: History | Sequence[History], *, names: Sequence[str] | Non
     """Loss and accuracy over the epochs, training beside validation; several histories for comparing runs."""
     histories = [histories] if isinstance(histories, History) else list(histories)
     names = list(names or [history.model for history in histories])
-    figure, ((left, right),) = new_figure(10, 3.8, columns=2)
+    figure, ((left, right),) = new_figure(10, 4.3 + 0.3 * len(histories), columns=2)
     for number, (history, name) in enumerate(zip(histories, names, strict=True)):
-        colour = COLOURS[number % len(COLOURS)]
+        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
         for axis, value in ((left, "loss"), (right, "accuracy")):
-            epochs = history.column("epoch")
-            axis.plot(epochs, history.column(f"train_{value}"), "--o", color=colour, ms=3, alpha=0.6, label=f"{name}, training")
-            axis.plot(epochs, history.column(f"val_{value}"), "-s", color=colour, ms=4, label=f"{name}, validation")
+            train, val = history.column(f"train_{value}"), history.column(f"val_{value}")
+            axis.plot(history.column("epoch"), train, "--", **look, mfc="white", lw=1.2, label=f"{name}, training")
+            axis.plot(history.column("epoch"), val, "-", **look, lw=2.2, label=f"{name}, validation")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(left, "loss", "epoch", "cross-entropy")
     _finish(right, "accuracy", "epoch", "correct, %")
-    left.legend(fontsize=8)
-    figure.suptitle(" and ".join(dict.fromkeys(history.data for history in histories)))
-    said = [f"{name}: validation accuracy {h.column('val_accuracy')[0]:.0f} % after the first epoch, at best {h.best.val_accuracy:.0f} % (epoch {h.best.epoch})" for h, name in zip(histories, names, strict=True)]
-    return with_alt(figure, f"Curves of loss and accuracy over the epochs. {'; '.join(said)}.")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
+    figure.suptitle(" and ".join(dict.fromkeys(history.data for history in histories)), fontsize=TITLE)
+    said = "; ".join(f"{name}: {_course(history)}" for name, history in zip(names, histories, strict=True))
+    return with_alt(figure, f"Curves of loss and accuracy over the epochs. {said}.")
+
+
+def _course(history: History) -> str:
+    """A training run in words."""
+    if not history.epochs:
+        return "no epoch was done"
+    first, best = history.epochs[0], history.best
+    return (
+        f"validation accuracy {first.val_accuracy:.0f} % after the first epoch, "
+        f"at best {best.val_accuracy:.0f} % (epoch {best.epoch})"
+    )
 
 
 def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = "") -> Figure:
     """The confusion matrix with its counts: row = what it is, column = what the network said."""
     counts = evaluation.confusion.numpy()
-    size = 1.6 + 0.8 * len(classes)
-    figure, ((axis,),) = new_figure(size + 0.6, size)
+    height = 2.2 + 0.7 * len(classes)
+    width = max(height + 0.8, 5.5)
+    figure, ((axis,),) = new_figure(width, height)
     axis.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
-        dark = counts[row, column] > 0.5 * counts[row].sum()
-        axis.text(column, row, str(counts[row, column]), ha="center", va="center", color="white" if dark else "black")
-    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
+        colour = "white" if counts[row, column] > 0.5 * counts[row].sum() else "black"
+        axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=TITLE)
+    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(classes)), classes)
-    axis.set_xlabel("the network says")
-    axis.set_ylabel("it is")
-    axis.set_title(title or f"{evaluation.accuracy:.1f} % correct")
+    axis.set_xlabel("the network says", fontsize=TEXT)
+    axis.set_ylabel("it is", fontsize=TEXT)
+    figure.suptitle(_wrapped(title or f"{evaluation.accuracy:.1f} % correct", width), fontsize=TITLE)
     off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(off.argmax(), off.shape)
     worst = f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)." if off.max() else "No mistakes."
-    return with_alt(figure, f"Confusion matrix, {evaluation.accuracy:.1f} % correct. {worst}")
+    return with_alt(figure, f"Confusion matrix, {evaluation.accuracy:.1f} % correct. {worst} {title}")
 
 
 def worst_mistakes(evaluation: Evaluation, part: Part, classes: Sequence[str], *, count: int = 8) -> Figure:
     """The pictures on which the network was most surely wrong, with the probabilities it gave."""
     wrong = np.flatnonzero((evaluation.probabilities.argmax(dim=1) != evaluation.labels).numpy())
     if not len(wrong):
-        figure, ((axis,),) = new_figure(6, 1)
-        axis.text(0.5, 0.5, "No mistakes to show: every picture is classified correctly.", ha="center", va="center")
-        axis.axis("off")
-        return with_alt(figure, "No mistakes to show.")
+        figure, (axis,) = tiles(1, 1, width=7.5, height=1)
+        sentence = "No mistakes to show: every picture is classified correctly."
+        axis.text(0.5, 0.5, sentence, ha="center", va="center", fontsize=TITLE)
+        return with_alt(figure, sentence)
     truth = evaluation.probabilities[wrong, evaluation.labels[wrong]].numpy()
     order = wrong[truth.argsort(kind="stable")][:count]
-    columns = min(4, len(order))
-    rows = math.ceil(len(order) / columns)
-    figure, axes = new_figure(2.3 * columns, 2.7 * rows, rows=rows, columns=columns)
-    for axis in axes.flat:
-        axis.axis("off")
+    figure, axes = tiles(len(order), 4, width=2.4, height=3.1)
     said = []
-    for axis, index in zip(axes.flat, order, strict=False):
+    for axis, index in zip(axes, order, strict=False):
         label, probabilities = int(evaluation.labels[index]), evaluation.probabilities[index]
         guess = int(probabilities.argmax())
         axis.imshow(picture(part, int(index)))
         axis.set_title(
-            f"says {classes[guess]} {100 * probabilities[guess]:.0f} %\nis {classes[label]} "
-            f"({100 * probabilities[label]:.0f} %)\n{_short(part.paths[index])}", fontsize=9,
+            f"says {classes[guess]}, {100 * probabilities[guess]:.0f} %\nis {classes[label]}, "
+            f"{100 * probabilities[label]:.0f} %\n{part.paths[index].name}", fontsize=TEXT,
         )  # fmt: skip
-        said.append(f"a {classes[label]} taken for a {classes[guess]}")
+        said.append(f"{classes[label]} taken for {classes[guess]}")
     return with_alt(figure, f"The {len(order)} worst mistakes: {', '.join(said)}.")
 
 
@@ -153,87 +178,80 @@ def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Seque
     """One picture ``(H, W, 3)`` beside a bar for the probability of each class (at most the ten likeliest)."""
     values = np.asarray(probabilities, dtype=float)
     order = values.argsort()[::-1][:10]
-    figure, ((left, right),) = new_figure(8, 3.2, columns=2)
+    figure, ((left, right),) = new_figure(9, max(3.4, 1.2 + 0.4 * len(order)), columns=2)
     left.imshow(image)
     left.axis("off")
-    left.set_title(title)
     right.barh([classes[index] for index in order], 100 * values[order], color=BLUE)
     right.invert_yaxis()
-    right.set_xlim(0, 112)
+    right.set_xlim(0, 125)
+    right.set_xticks(range(0, 101, 25))
     for place, index in enumerate(order):
-        right.text(100 * values[index] + 1, place, f"{100 * values[index]:.1f} %", va="center")
+        right.text(100 * values[index] + 1, place, f"{100 * values[index]:.1f} %", va="center", fontsize=TEXT)
     _finish(right, "", "probability, %", "")
+    if title:
+        figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
     top = f"{classes[order[0]]} with {100 * values[order[0]]:.0f} %"
     return with_alt(figure, f"A picture and the probability of each class; most likely {top}. {title}")
 
 
 def channels(pixels: torch.Tensor, *, title: str = "") -> Figure:
     """A colour picture ``(3, H, W)`` uint8 beside its red, green and blue values in grey."""
-    figure, axes = new_figure(10, 3, columns=4)
+    figure, axes = tiles(4, 4, width=2.5, height=2.8, title=title)
     values = pixels.cpu().numpy()
-    axes[0][0].imshow(values.transpose(1, 2, 0))
-    axes[0][0].set_title("the picture")
-    for axis, plane, name in zip(axes[0][1:], values, ("red", "green", "blue"), strict=True):
+    axes[0].imshow(values.transpose(1, 2, 0))
+    axes[0].set_title("the picture", fontsize=TEXT)
+    means = [f"{name}: mean {plane.mean():.0f}" for name, plane in zip(("red", "green", "blue"), values, strict=True)]
+    for axis, plane, mean in zip(axes[1:], values, means, strict=True):
         axis.imshow(plane, cmap="gray", vmin=0, vmax=255)
-        axis.set_title(f"{name}: mean {plane.mean():.0f}")
-    for axis in axes.flat:
-        axis.axis("off")
-    figure.suptitle(title)
-    means = ", ".join(f"{name} {plane.mean():.0f}" for name, plane in zip(("red", "green", "blue"), values, strict=True))
-    return with_alt(figure, f"{title} (mean values of 255: {means}).")
+        axis.set_title(mean, fontsize=TEXT)
+    return with_alt(figure, f"{title} (values from 0 to 255; {', '.join(means)}).")
 
 
 def maps(named: dict[str, torch.Tensor], *, columns: int = 5, title: str = "") -> Figure:
     """Activation maps ``(H, W)`` side by side in grey, each on its own scale from its lowest to its highest value."""
-    rows = math.ceil(len(named) / columns)
-    columns = min(columns, len(named))
-    figure, axes = new_figure(2.1 * columns, 2.3 * rows + 0.4, rows=rows, columns=columns)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (name, values) in zip(axes.flat, named.items(), strict=False):
+    figure, axes = tiles(len(named), columns, width=2.1, height=2.4, title=title)
+    for axis, (name, values) in zip(axes, named.items(), strict=False):
         axis.imshow(values.cpu().numpy(), cmap="gray")
-        axis.set_title(name, fontsize=11)
-    figure.suptitle(title)
+        axis.set_title(name, fontsize=TEXT)
     return with_alt(figure, f"{title}: {', '.join(named)}. Each map is drawn from its lowest value (black) to its highest.")
 
 
 def filters(weight: np.ndarray, *, columns: int = 16, title: str = "") -> Figure:
     """First-layer filters ``(K, 3, h, w)`` as small colour pictures, each stretched to its own range."""
     low, high = (f(axis=(1, 2, 3), keepdims=True) for f in (weight.min, weight.max))
-    tiles = ((weight - low) / np.maximum(high - low, 1e-12)).transpose(0, 2, 3, 1)  # (K, h, w, 3)
-    rows = math.ceil(len(tiles) / columns)
-    figure, axes = new_figure(0.6 * columns, 0.62 * rows + 0.4, rows=rows, columns=columns)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, tile in zip(axes.flat, tiles, strict=False):
-        axis.imshow(tile, interpolation="nearest")
-    figure.suptitle(title)
+    stretched = ((weight - low) / np.maximum(high - low, 1e-12)).transpose(0, 2, 3, 1)  # (K, h, w, 3)
+    figure, axes = tiles(len(stretched), columns, width=0.6, height=0.62, title=title)
+    for axis, pixels in zip(axes, stretched, strict=False):
+        axis.imshow(pixels, interpolation="nearest")
     size = f"{weight.shape[2]}x{weight.shape[3]}"
-    return with_alt(figure, f"{len(tiles)} filters of the first layer, {size} pixels each, in colour. {title}")
+    return with_alt(figure, f"{len(stretched)} filters of the first layer, {size} pixels each, in colour. {title}")
 
 
 def bars(values: dict[str, float], *, title: str, unit: str, spread: dict[str, float] | None = None) -> Figure:
     """One labelled bar a name; ``spread`` adds an error bar (for example a standard deviation over seeds)."""
     names = list(values)
-    figure, ((axis,),) = new_figure(8, 0.9 + 0.5 * len(names))
-    errors = None if spread is None else [spread[name] for name in names]
-    axis.barh(names, list(values.values()), xerr=errors, color=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
+    figure, ((axis,),) = new_figure(9, 1.4 + 0.5 * len(names))
+    errors = [0.0 if spread is None else spread[name] for name in names]
+    colours = [COLOURS[index % len(COLOURS)] for index in range(len(names))]
+    axis.barh(names, list(values.values()), xerr=errors if spread else None, color=colours, capsize=4)
     axis.invert_yaxis()
-    highest = max(values.values())
-    for place, value in enumerate(values.values()):
-        axis.text(value + 0.02 * highest, place, f"{value:.1f} {unit}", va="center")
-    axis.set_xlim(0, 1.15 * highest)
-    _finish(axis, title, unit, "")
-    return with_alt(figure, f"{title}: " + ", ".join(f"{name} {value:.1f} {unit}" for name, value in values.items()))
+    highest = max(value + error for value, error in zip(values.values(), errors, strict=True))
+    for place, (value, error) in enumerate(zip(values.values(), errors, strict=True)):
+        axis.text(value + error + 0.01 * highest, place, f"{value:.1f} {unit}", va="center", fontsize=TEXT)
+    axis.set_xlim(0, 1.2 * highest or 1)
+    _finish(axis, _wrapped(title, 8), unit, "")
+    said = ", ".join(f"{name} {value:.1f} {unit}" for name, value in values.items())
+    return with_alt(figure, f"{title}: {said}")
 
 
 def _finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
-    axis.set_title(title)
-    axis.set_xlabel(x_label)
-    axis.set_ylabel(y_label)
+    axis.set_title(title, fontsize=TITLE)
+    axis.set_xlabel(x_label, fontsize=TEXT)
+    axis.set_ylabel(y_label, fontsize=TEXT)
     axis.grid(alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _short(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+def _wrapped(title: str, inches: float) -> str:
+    """``title`` in lines that fit on a figure of this width."""
+    return textwrap.fill(title, max(12, int(9.5 * inches)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -25,20 +26,37 @@ def save(model: nn.Module, loaders: Loaders, history: History, evaluation: Evalu
     """Write ``model.pt`` (weights, class names, picture size) and ``summary.json``; returns the path of the model.
 
     ``torch.load(path, weights_only=True)`` gives a dict; ``model.load_state_dict(that["weights"])`` brings it back.
+    Raises OSError, with what is in the way, when they cannot be written; files of an earlier run are whole then.
     """
     target = folder() / "model.pt"
-    partial = target.with_suffix(".partial")
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    torch.save({"weights": weights, "classes": list(loaders.classes), "size": loaders.size, "data": loaders.name}, partial)
-    partial.replace(target)
+    content = {"weights": weights, "classes": list(loaders.classes), "size": loaders.size, "data": loaders.name}
+    best = history.best if history.epochs else None
     summary = {
         "data": loaders.name,
         "model": history.model,
         "epochs": len(history.epochs),
-        "best_epoch": history.best.epoch,
-        "val_accuracy": round(history.best.val_accuracy, 2),
+        "best_epoch": best and best.epoch,
+        "val_accuracy": best and round(best.val_accuracy, 2),
         "test_accuracy": round(evaluation.accuracy, 2),
         "seconds": round(history.seconds, 1),
     }
-    (target.parent / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    _write(target, lambda partial: torch.save(content, partial))
+    _write(target.with_name("summary.json"), lambda partial: partial.write_text(json.dumps(summary, indent=1) + "\n"))
     return target
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make ``path``: whole, or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        try:
+            write(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
+        raise OSError(
+            f"The {path.stem} could not be written to {path.parent}: {getattr(error, 'strerror', None) or error}. "
+            "Make room, or set KIT_PERSIST to another folder."
+        ) from error

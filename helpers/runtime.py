@@ -41,7 +41,7 @@ def in_colab() -> bool:
 
 def home() -> Path:
     """The folder for data and weights (KIT_HOME), made if needed. May vanish when a Colab session ends."""
-    default = Path("/content") / KIT_NAME if in_colab() else _user_cache() / KIT_NAME
+    default = Path("/content") / f"{KIT_NAME}-data" if in_colab() else _user_cache() / KIT_NAME
     return _made(Path(os.environ.get("KIT_HOME") or default), "KIT_HOME")
 
 

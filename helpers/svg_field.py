@@ -192,8 +192,8 @@ def _shortcut(setup: FieldSetup) -> list[str]:
 
 def _in_words(setup: FieldSetup) -> str:
     rows = setup.rows
-    chain = ", ".join(f"{row.name} {row.size}" for row in rows[1:])
-    return f"Receptive field of {len(rows) - 1} layers: {rows[-1].size} px of {setup.size} ({chain or 'no layer'})."
+    chain = ", ".join(f"{row.size} px after {row.name}" for row in rows)
+    return f"Receptive field of {len(rows) - 1} layers: {rows[-1].size} px of {setup.size} ({chain})."
 
 
 def _document(parts: list[str], y: float, alt: str, font_px: int) -> svg.Picture:

@@ -89,7 +89,7 @@ def _place(setup: ConvSetup, y: float, width: float, font_px: int) -> Place:
     sides = (setup.size + 2 * setup.padding, setup.kernel_size, 3 if setup.hidden else setup.output_size())
     captions, room = _captions(setup), width - 2 * left - 2 * gap
     least = [max(0.6 * len(name), 0.48 * len(detail)) * font_px for name, detail in captions]
-    shrink = min(1.0, 0.6 * room / sum(least))  # long captions must leave room for the grids
+    shrink = min(1.0, 0.68 * room / sum(least))  # long captions must leave room for the grids
     least, cell = [shrink * text for text in least], 1.95 * font_px
     while sum(columns := [max(n * cell, text) for n, text in zip(sides, least, strict=True)]) > room:
         cell *= 0.98

@@ -39,7 +39,7 @@ class ConvExplorer(Explorer):
     """
 
     def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int = 16) -> None:
-        self.preset = choice("preset", {"choose one …": None} | {name: name for name in conv_setup.PRESETS})
+        self.preset = choice("preset", {"choose one …": ""} | {name: name for name in conv_setup.PRESETS})
         self.guess = widgets.IntText(description="rows out:", style={"description_width": "5em"})
         self.guess.layout.width = "11em"
         self.check = button("Check", primary=True)
@@ -76,7 +76,7 @@ class ConvExplorer(Explorer):
                 control.value = value
 
     def _on_preset(self, change: Mapping[str, object]) -> None:
-        if change["new"] is not None:
+        if change["new"]:
             keep = {name: self.state[name] for name in ("predict", "view")}
             self.state = conv_setup.PRESETS[change["new"]] | keep
 
@@ -84,7 +84,7 @@ class ConvExplorer(Explorer):
         moved = next(name for name, control in self.controls.items() if control is change["owner"])
         if moved in SLIDERS or moved in ("kind", "predict"):
             self._guessed, self.verdict.value = None, ""  # another question
-            self.preset.value = None
+            self.preset.value = ""
         if moved == "view":
             self.controls["step"].value = 0
 
@@ -137,7 +137,7 @@ class ReceptiveFieldExplorer(Explorer):
     """
 
     def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int = 16) -> None:
-        self.preset = choice("preset", {"choose one …": None} | {name: name for name in field_setup.PRESETS})
+        self.preset = choice("preset", {"choose one …": ""} | {name: name for name in field_setup.PRESETS})
         self.add = button("Add layer on top", primary=True)
         self.remove = button("Remove top layer")
         self.layer = [slider(label, low=low, high=high) for label, low, high in LAYER]
@@ -177,7 +177,7 @@ class ReceptiveFieldExplorer(Explorer):
             fit(self.controls["cell"], 0, usual=0)
 
     def _on_preset(self, change: Mapping[str, object]) -> None:
-        if change["new"] is not None:
+        if change["new"]:
             self.state = field_setup.PRESETS[change["new"]]
 
     def _on_add(self, _: object) -> None:
@@ -188,7 +188,7 @@ class ReceptiveFieldExplorer(Explorer):
         self._build(self._layers[:-1])
 
     def _build(self, layers: list[tuple[int | str, ...]]) -> None:
-        self.preset.value = None
+        self.preset.value = ""
         self.state = {"size": self.controls["size"].value, "layers": layers}
 
     def _changed(self, change: Mapping[str, object]) -> None:

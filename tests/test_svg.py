@@ -298,6 +298,8 @@ def test_states_go_there_and_back_and_unknown_names_are_named():
         conv_picture({"kernel": 3})
     with pytest.raises(ValueError, match="kind is 'median'; it can be 'conv', 'max', 'avg'"):
         conv_picture({"kind": "median"})
+    with pytest.raises(ValueError, match="size is '7'; pass a whole number"):
+        conv_picture({"size": "7"})
     with pytest.raises(ValueError, match="there is no setting 'depth'; there are: in_channels, size"):
         volume_picture({"depth": 3})
     with pytest.raises(ValueError, match="there is no preset 'ResNet'; there are: Three 3×3"):

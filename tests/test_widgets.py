@@ -100,7 +100,7 @@ def test_a_preset_can_be_chosen_again_after_a_slider_moved():
     explorer = ConvExplorer()
     explorer.preset.value = "LeNet C1"
     explorer.controls["padding"].value = 2
-    assert explorer.preset.value is None
+    assert explorer.preset.value == "" and explorer.preset.index == 0
     explorer.preset.value = "LeNet C1"
     assert explorer.state["padding"] == 0
 
@@ -245,3 +245,8 @@ def test_a_layer_too_many_is_explained_and_can_be_taken_off():
     assert "layer 2 (3×3)" in explorer.picture.value
     explorer.remove.click()
     assert "3 px" in explorer.picture.value
+
+
+@pytest.mark.parametrize("make", [ConvExplorer, ReceptiveFieldExplorer], ids=["convolution", "receptive field"])
+def test_the_menu_of_presets_says_that_one_can_choose(make):
+    assert make().preset.label == "choose one …"

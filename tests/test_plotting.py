@@ -1,0 +1,244 @@
+"""Figures say what their data say, carry a text, and leave matplotlib's settings alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from kill_me import tiny_folder, tiny_loaders
+from matplotlib.figure import Figure
+from PIL import Image
+
+from helpers import loaders, plotting
+from helpers.training import Epoch, Evaluation, History, TrainConfig
+
+CLASSES = ["bike", "cat", "dog"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> loaders.Loaders:
+    return tiny_loaders(tiny_folder(tmp_path_factory.mktemp("pictures") / "tiny"))
+
+
+def history(name: str = "net", *, epochs: int = 3) -> History:
+    rows = [Epoch(n, 1 / n, 50 + 5 * n, 1.1 / n, 40 + 10 * n, 0.1, 1.0) for n in range(1, epochs + 1)]
+    return History("bcdp_v1", name, TrainConfig(), rows)
+
+
+def evaluation(labels: list[int], predicted: list[int], *, sure: list[float] | None = None) -> Evaluation:
+    """Three classes; picture i is given class ``predicted[i]`` with probability ``sure[i]``, the rest shared."""
+    confusion = torch.zeros(3, 3, dtype=torch.int64)
+    probabilities = torch.zeros(len(labels), 3)
+    for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
+        confusion[label, guess] += 1
+        probability = sure[index] if sure else 0.8
+        probabilities[index] = (1 - probability) / 2
+        probabilities[index, guess] = probability
+    right = sum(label == guess for label, guess in zip(labels, predicted, strict=True))
+    return Evaluation(100 * right / len(labels), 0.5, confusion, probabilities, torch.tensor(labels))
+
+
+MISTAKEN = evaluation([0] * 4 + [1] * 4 + [2] * 4, [0, 0, 0, 2, 1, 1, 2, 2, 2, 2, 2, 0])
+
+
+def texts(figure: Figure) -> list[str]:
+    """Everything that is written in a figure."""
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def every_figure(data: loaders.Loaders) -> dict[str, Callable[[], Figure]]:
+    weights = np.random.default_rng(0).normal(size=(20, 3, 5, 5))
+    image = np.zeros((8, 8, 3))
+    return {
+        "sample_grid": lambda: plotting.sample_grid(data.train.dataset, data.classes, per_class=3, title="tiny"),
+        "curves": lambda: plotting.curves(history()),
+        "confusion": lambda: plotting.confusion(MISTAKEN, CLASSES),
+        "worst_mistakes": lambda: plotting.worst_mistakes(MISTAKEN, data.test.dataset, CLASSES),
+        "prediction": lambda: plotting.prediction(image, [0.1, 0.7, 0.2], CLASSES, title="mine.jpg"),
+        "channels": lambda: plotting.channels(torch.zeros(3, 8, 8, dtype=torch.uint8), title="a picture"),
+        "maps": lambda: plotting.maps({"conv1": torch.rand(4, 4)}, title="maps"),
+        "filters": lambda: plotting.filters(weights, title="filters"),
+        "bars": lambda: plotting.bars({"a": 1.0, "b": 2.0}, title="bars", unit="%"),
+    }
+
+
+NAMES = ("sample_grid", "curves", "confusion", "worst_mistakes", "prediction", "channels", "maps", "filters", "bars")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_has_a_text_and_leaves_settings_alone(data: loaders.Loaders, name: str) -> None:
+    settings, open_figures = dict(matplotlib.rcParams), plt.get_fignums()
+    figure = every_figure(data)[name]()
+    figure.savefig(io.BytesIO(), format="png")
+    assert isinstance(figure, Figure) and len(figure.alt) > 20 and "\n" not in figure.alt
+    assert dict(matplotlib.rcParams) == settings
+    assert plt.get_fignums() == open_figures  # nothing that a notebook would show by itself
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_off_or_too_small(data: loaders.Loaders, name: str) -> None:
+    figure = every_figure(data)[name]()
+    figure.savefig(io.BytesIO(), format="png")  # lays everything out
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()  # around everything that is drawn
+    assert box.x0 > -0.01 and box.y0 > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01
+    written = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axis in figure.axes:
+        written += [axis.title, axis._left_title, *axis.texts]
+        if axis.axison:
+            written += [axis.xaxis.label, axis.yaxis.label, *axis.get_xticklabels(), *axis.get_yticklabels()]
+    assert all(text.get_fontsize() >= 11 for text in written if text.get_text())
+
+
+def test_show_gives_the_picture_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **options: shown.append((args, options)))
+    figure = plotting.curves(history())
+    plotting.show(figure)
+    plotting.show(figure, alt="another text")
+    ((bundle,), options), (_, other) = shown
+    assert options["metadata"] == {"image/png": {"alt": figure.alt}} and options["raw"] is True
+    assert bundle["text/plain"] == figure.alt
+    assert other["metadata"] == {"image/png": {"alt": "another text"}}
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.size == pytest.approx(figure.get_size_inches() * plotting.DPI, abs=1)
+
+
+def test_show_closes_a_pyplot_figure_so_that_it_is_not_shown_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("IPython.display.display", lambda *args, **options: None)
+    figure = plt.figure()
+    plotting.show(figure, alt="an empty figure")
+    assert figure.number not in plt.get_fignums()
+
+
+def test_show_wants_a_text() -> None:
+    with pytest.raises(ValueError, match=r"no alternative text yet: show\(figure, alt='what one sees in it'\)"):
+        plotting.show(Figure())
+
+
+def test_importing_opens_no_window_and_sets_no_backend() -> None:
+    code = "import matplotlib; before = dict(matplotlib.rcParams); import helpers.plotting; assert dict(matplotlib.rcParams) == before"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**__import__("os").environ, "MPLBACKEND": "agg"})
+
+
+def test_curves_draw_what_happened() -> None:
+    figure = plotting.curves([history("a"), history("b", epochs=2)], names=["frozen", "all"])
+    left, right = figure.axes
+    assert [line.get_label() for line in left.lines] == [
+        "frozen, training", "frozen, validation", "all, training", "all, validation",
+    ]  # fmt: skip
+    assert left.lines[1].get_xydata().tolist() == [[1, 1.1], [2, 0.55], [3, 1.1 / 3]]
+    assert right.lines[2].get_xydata().tolist() == [[1, 55], [2, 60]]
+    assert len({(line.get_color(), line.get_marker()) for line in right.lines}) == 2
+    assert len({line.get_linestyle() for line in right.lines}) == 2  # training and validation: not by colour alone
+    assert "bcdp_v1" in texts(figure)
+    assert "frozen: validation accuracy 50 % after the first epoch, at best 70 % (epoch 3)" in figure.alt
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_curves_of_a_short_training(epochs: int) -> None:
+    figure = plotting.curves(history(epochs=epochs))
+    figure.savefig(io.BytesIO(), format="png")
+    assert ("no epoch was done" in figure.alt) is (epochs == 0)
+
+
+def test_confusion_has_a_row_for_every_true_class() -> None:
+    figure = plotting.confusion(MISTAKEN, CLASSES, title="on tiny")
+    (axis,) = figure.axes
+    written = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axis.texts}
+    assert written == {(row, column): str(MISTAKEN.confusion[row, column].item()) for row in range(3) for column in range(3)}
+    assert written[1, 2] == "2"  # two cats were taken for dogs
+    assert [label.get_text() for label in axis.get_yticklabels()] == CLASSES
+    assert (axis.get_ylabel(), axis.get_xlabel()) == ("it is", "the network says")
+    assert "Most often mistaken: cat for dog (2 times)" in figure.alt
+    assert "66.7 % correct" in figure.alt
+
+
+def test_confusion_without_mistakes() -> None:
+    assert "No mistakes" in plotting.confusion(evaluation([0, 1, 2], [0, 1, 2]), CLASSES).alt
+
+
+def test_worst_mistakes_come_worst_first(data: loaders.Loaders) -> None:
+    sure = [0.9, 0.9, 0.9, 0.6, 0.9, 0.9, 0.98, 0.7, 0.9, 0.9, 0.9, 0.8]
+    result = evaluation([0] * 4 + [1] * 4 + [2] * 4, [0, 0, 0, 2, 1, 1, 2, 2, 2, 2, 2, 0], sure=sure)
+    figure = plotting.worst_mistakes(result, data.test.dataset, CLASSES, count=3)
+    assert [axis.get_title() for axis in figure.axes] == [
+        "says dog, 98 %\nis cat, 1 %\n002.png", "says bike, 80 %\nis dog, 10 %\n003.png", "says dog, 70 %\nis cat, 15 %\n003.png",
+    ]  # fmt: skip
+    drawn = figure.axes[0].images[0].get_array()
+    expected = np.asarray(Image.open(data.test.dataset.paths[6]))
+    np.testing.assert_allclose(drawn, expected / 255)
+    assert figure.alt == "The 3 worst mistakes: cat taken for dog, dog taken for bike, cat taken for dog."
+
+
+def test_no_mistakes_to_show(data: loaders.Loaders) -> None:
+    figure = plotting.worst_mistakes(evaluation([0, 1, 2], [0, 1, 2]), data.test.dataset, CLASSES)
+    assert "No mistakes to show: every picture is classified correctly." in texts(figure)
+
+
+def test_sample_grid_shows_pictures_of_each_class(data: loaders.Loaders) -> None:
+    part = data.train.dataset
+    figure = plotting.sample_grid(part, data.classes, per_class=2)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["class0", "", "class1", "", "class2", ""]
+    second = [path for path in part.paths if path.parent.name == "class1"][1]
+    np.testing.assert_allclose(figure.axes[3].images[0].get_array(), np.asarray(Image.open(second)) / 255)
+
+
+def test_sample_grid_of_a_class_with_few_pictures(data: loaders.Loaders) -> None:
+    figure = plotting.sample_grid(data.test.dataset, data.classes, per_class=6)
+    assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 0, 0] * 3
+
+
+def test_prediction_lists_the_likeliest_first() -> None:
+    classes = [f"c{number}" for number in range(20)]
+    figure = plotting.prediction(np.zeros((4, 4, 3)), np.arange(20) / 190, classes)
+    bars = figure.axes[1]
+    assert [label.get_text() for label in bars.get_yticklabels()] == [f"c{number}" for number in range(19, 9, -1)]
+    assert bars.patches[0].get_width() == pytest.approx(10.0) and bars.texts[0].get_text() == "10.0 %"
+    assert "most likely c19 with 10 %" in figure.alt
+
+
+def test_filters_are_stretched_one_by_one() -> None:
+    weights = np.stack([np.linspace(0, 1, 27).reshape(3, 3, 3), np.linspace(-9, 9, 27).reshape(3, 3, 3), np.zeros((3, 3, 3))])
+    figure = plotting.filters(weights, columns=2)
+    first, second, third = (axis.images[0].get_array() for axis in figure.axes[:3])
+    np.testing.assert_allclose(first, second)
+    assert (first.min(), first.max(), third.max()) == (0, 1, 0)
+    assert first[0, 1, 2] == pytest.approx(19 / 26)  # (row 0, column 1) of the third channel
+
+
+def test_bars_with_spread() -> None:
+    figure = plotting.bars({"a": 60.0, "b": 90.0}, title="accuracy", unit="%", spread={"a": 1.5, "b": 2.0})
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.texts] == ["60.0 %", "90.0 %"]
+    assert axis.texts[0].get_position()[0] > 61.5  # beside the error bar
+    assert figure.alt == "accuracy: a 60.0 %, b 90.0 %"
+
+
+def test_bars_of_zero() -> None:
+    plotting.bars({"a": 0.0}, title="nothing", unit="%").savefig(io.BytesIO(), format="png")
+
+
+def test_channels_say_their_means() -> None:
+    pixels = torch.stack([torch.full((4, 4), value, dtype=torch.uint8) for value in (10, 20, 30)])
+    figure = plotting.channels(pixels, title="grey")
+    assert [axis.get_title() for axis in figure.axes] == ["the picture", "red: mean 10", "green: mean 20", "blue: mean 30"]
+    assert figure.axes[2].images[0].get_clim() == (0, 255)
+
+
+def test_figures_of_other_peoples_photos(tmp_path: Path) -> None:
+    """A photo whose probabilities come as a tensor, as in the notebook."""
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (40, 30), "red").save(path)
+    batch = loaders.one_picture(path, size=16)
+    figure = plotting.prediction(loaders.as_image(batch), torch.tensor([0.2, 0.5, 0.3]), CLASSES)
+    assert figure.axes[0].images[0].get_array()[0, 0].tolist() == pytest.approx([1, 0, 0], abs=1e-5)
