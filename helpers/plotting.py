@@ -160,7 +160,7 @@ def worst_mistakes(evaluation: Evaluation, part: Part, classes: Sequence[str], *
         return with_alt(figure, sentence)
     truth = evaluation.probabilities[wrong, evaluation.labels[wrong]].numpy()
     order = wrong[truth.argsort(kind="stable")][:count]
-    figure, axes = tiles(len(order), 4, width=2.4, height=3.1)
+    figure, axes = tiles(len(order), 4, width=2.4, height=3.2)
     said = []
     for axis, index in zip(axes, order, strict=False):
         label, probabilities = int(evaluation.labels[index]), evaluation.probabilities[index]

@@ -95,10 +95,10 @@ def draw_digit(digit: int, rng: np.random.Generator) -> Image.Image:
     glyph = _bent(_glyph(font, int(digit)), rng)
     if font in LIGHT and rng.random() < 0.5:
         glyph = glyph.filter(ImageFilter.MaxFilter(3))
-    zoom, angle, shear = rng.normal(1, 0.08), rng.normal(0, 0.13), rng.normal(0, 0.15)
+    zoom, angle, shear = rng.normal(1, 0.1), rng.normal(0, 0.18), rng.normal(0, 0.2)
     to_glyph = GLYPH / 28 / zoom * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    to_glyph = [[1, shear], [0, 1]] @ to_glyph * (rng.uniform(0.85, 1.2), 1)
-    offset = GLYPH / 2 - to_glyph @ (rng.normal(14, 0.8, 2))
+    to_glyph = [[1, shear], [0, 1]] @ to_glyph * (rng.uniform(0.8, 1.25), 1)
+    offset = GLYPH / 2 - to_glyph @ (rng.normal(14, 1.2, 2))
     (a, b), (c, d) = to_glyph
     small = glyph.filter(ImageFilter.BoxBlur(0.5)).transform(
         (28, 28), Image.Transform.AFFINE, (a, b, offset[0], c, d, offset[1]), Image.Resampling.BICUBIC
@@ -110,7 +110,7 @@ def draw_digit(digit: int, rng: np.random.Generator) -> Image.Image:
 def _bent(glyph: Image.Image, rng: np.random.Generator) -> Image.Image:
     """The glyph on a rubber sheet: a grid of 4 x 4 cells whose knots are shifted a little."""
     knots = np.stack(np.meshgrid(*[np.linspace(0, GLYPH, 5)] * 2), axis=-1)
-    moved = knots + rng.normal(0, GLYPH / 45, knots.shape)
+    moved = knots + rng.normal(0, GLYPH / 30, knots.shape)
     mesh = [
         ((*map(int, knots[i, j]), *map(int, knots[i + 1, j + 1])),
          [float(v) for knot in ((i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)) for v in moved[knot]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from helpers import conv_math
 from helpers.conv_example import Example
 from helpers.conv_setup import ConvSetup
@@ -54,7 +56,7 @@ def use_lines(setup: ConvSetup, *, pixel: tuple[int, int]) -> list[str]:
     return lines
 
 
-def _products(window, weights, products) -> list[str]:
+def _products(window: np.ndarray, weights: np.ndarray, products: np.ndarray) -> list[str]:
     if len(window) > LONGEST_ROW:
         return [f"{'+ ' if i else '  '}{number(row.sum()):>3}  kernel row {i + 1}" for i, row in enumerate(products)]
     terms = [
@@ -68,7 +70,7 @@ def _products(window, weights, products) -> list[str]:
     ]
 
 
-def _channel_sums(sums, read: range, shown: int) -> list[tuple[str, str, str]]:
+def _channel_sums(sums: np.ndarray, read: range, shown: int) -> list[tuple[str, str, str]]:
     """The drawn channel's sum first, then the others', one by one or together."""
     rows = [(sums[shown], f"channel {read[shown] + 1}, above")]
     others = [(value, f"channel {read[i] + 1}") for i, value in enumerate(sums) if i != shown]
@@ -80,7 +82,7 @@ def _channel_sums(sums, read: range, shown: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pooled(setup: ConvSetup, window) -> list[str]:
+def _pooled(setup: ConvSetup, window: np.ndarray) -> list[str]:
     joint, opening = (", ", "max( ") if setup.kind == "max" else (" + ", "( ")
     rows = [joint.join(number(value) for value in row) for row in window]
     closing = " )" if setup.kind == "max" else f" ) / {window.size}"

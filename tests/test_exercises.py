@@ -170,6 +170,30 @@ def test_the_bank_agrees_with_the_lectures(question_id):
     assert tuple(BANK[question_id].answer.values()) == LECTURE[question_id]
 
 
+MISTAKES = {  # worked with pencil and paper: what the mistake makes of the question's first field
+    ("conv-7", "forgot the padding"): 28, ("conv-8", "forgot the +1"): 54, ("conv-8", "forgot the stride"): 217,
+    ("conv-12", "divided by S + 1"): 74, ("conv-12", "rounded up"): 113, ("conv-5", "kept the fraction"): 2.33,
+    ("conv-7", "padded one side only"): 30, ("conv-8", "only divided by the stride"): 56, ("pool-5", "rounded up"): 114,
+    ("conv-20", "swapped width and height"): 240, ("params-2", "forgot the biases"): 34_848,
+    ("params-2", "forgot the depth"): 11_712, ("params-1", "gave every slice a bias"): 780,
+    ("params-11", "forgot the groups"): 614_656, ("params-9", "forgot the biases"): 37_748_736,
+    ("field-7", "ignored the strides"): 13, ("field-7", "added the kernels"): 14,
+    ("cost-1", "counted FLOPs"): 1_536_000, ("cost-6", "forgot the 4 bytes"): 3.06,
+    ("nets-2", "forgot the biases"): 61_470,
+    ("nets-12", "forgot first and last"): 99, ("batchnorm-2", "took layer norm"): 32,
+    ("training-2", "dropped the last batch"): 42, ("training-5", "took the logarithm to base 2"): 2.0,
+    ("training-8", "divided by p"): 5.0, ("training-11", "swapped mean and std"): 1.59,
+    ("transfer-1", "forgot the biases"): 16_384, ("transfer-2", "only the last layer"): 2_052,
+}
+
+
+@pytest.mark.parametrize(("question_id", "name"), list(MISTAKES), ids=lambda part: part.replace(" ", "_"))
+def test_mistakes_have_the_values_of_their_names(question_id, name):
+    (mistake,) = (m for m in BANK[question_id].mistakes if m.name == name)
+    value = mistake.answer[next(iter(BANK[question_id].answer))]
+    assert value == pytest.approx(MISTAKES[question_id, name], abs=0.01)
+
+
 def count(*layers: nn.Module) -> int:
     return sum(p.numel() for layer in layers for p in layer.parameters())
 

@@ -90,7 +90,7 @@ def test_nothing_is_cut_off_or_too_small(data: loaders.Loaders, name: str) -> No
     figure.savefig(io.BytesIO(), format="png")  # lays everything out
     width, height = figure.get_size_inches()
     box = figure.get_tightbbox()  # around everything that is drawn
-    assert box.x0 > -0.01 and box.y0 > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01
+    assert box.x0 > -0.04 and box.y0 > -0.04 and box.x1 < width + 0.04 and box.y1 < height + 0.04
     written = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     for axis in figure.axes:
         written += [axis.title, axis._left_title, *axis.texts]

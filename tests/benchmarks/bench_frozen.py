@@ -1,0 +1,59 @@
+"""Frozen SqueezeNet 1.1, only the new layer trained: all epochs together, and the accuracy they reach.
+
+``python tests/benchmarks/bench_frozen.py DATA_FOLDER`` needs its ImageNet weights (in TORCH_HOME, or a network).
+"""
+
+from __future__ import annotations
+
+import paired
+import plain_loop
+import torch
+from torch import nn
+
+from helpers import loaders, models, runtime, training
+
+LR = 1e-3  # for both: with the lecture's 1e-4 a new layer has not arrived after ten epochs
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return models.freeze(models.load("squeezenet1_1", num_classes=4)).to(runtime.device())
+
+
+def main() -> None:
+    options = paired.arguments(
+        __doc__,
+        rounds=(1, "pairs of measurements"),
+        epochs=(10, "epochs of both"),
+        per_class=(0, "use only so many pictures of a class; 0: all"),
+    )
+    device = runtime.device()
+    with paired.part_of(options.folder, options.per_class) as folder, paired.fresh_home():
+        split = loaders.image_folder(folder, size=plain_loop.SIZE)
+        test = plain_loop.loader(folder / "test", shuffle=False)
+        reached: dict[str, list[float]] = {"plain": [], "kit": []}
+
+        def plain() -> None:
+            model = network()
+            batches = plain_loop.loader(folder / "train", indices=split.train.dataset.indices.tolist())
+            optimizer = plain_loop.optimizer(model, lr=LR)
+            for _ in range(options.epochs):
+                plain_loop.train_epoch(model, batches, optimizer, device)
+            reached["plain"].append(plain_loop.accuracy(model, test, device))
+
+        def ours() -> None:
+            with paired.fresh_home():  # decoding counts
+                data = loaders.image_folder(folder, size=plain_loop.SIZE)
+                model = network()
+                training.fit(model, data, training.TrainConfig(epochs=options.epochs, lr=LR))
+            reached["kit"].append(training.evaluate(model, data.test).accuracy)
+
+        print(split)
+        title = f"{options.epochs} epochs, decoding and the test included"
+        paired.compare(title, plain, ours, rounds=options.rounds, target=10)
+        for name, accuracies in reached.items():
+            print(f"  {name}: test accuracy {', '.join(f'{value:.1f}' for value in accuracies)} %")
+
+
+if __name__ == "__main__":
+    main()
