@@ -260,7 +260,7 @@ LAYERS = st.lists(
 @given(LAYERS, st.integers(0, 3))
 def test_field_jump_and_start_are_what_the_gradient_shows(layers, cell):
     rows = conv_math.receptive_field_chain(layers)
-    margin, size = 40, 400  # the cell lies far from both ends, so that padding is never cut off
+    margin, size = 40, 1200  # the cell lies far from both ends, so that padding is never cut off
     cell += -(-(margin - rows[-1].start) // rows[-1].jump)
     pixels = torch.zeros(1, 1, size, dtype=torch.float64, requires_grad=True)
     signal = pixels

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -238,6 +239,7 @@ def test_ctrl_c_is_left_to_the_command(tmp_path: Path) -> None:
         [sys.executable, "-c", script], cwd=KIT, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout.readline() == "started\n"
+        time.sleep(1)  # hand_over is waiting by now, however busy the machine is
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.read() == "tidied up\n"
     assert process.returncode == 7
