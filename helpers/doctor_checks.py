@@ -146,6 +146,9 @@ def sizes(seen: list[Seen]) -> Iterator[Problem]:
 def balance(counts: dict[str, dict[str, int]]) -> Iterator[Problem]:
     """Classes that are empty, missing in one split, small, or much smaller than another."""
     every_class = sorted({label for classes in counts.values() for label in classes})
+    if not every_class:
+        message = f"No class folders in {' and '.join(counts)}: make one for each class, and move the pictures there."
+        yield Problem("missing_class", (), message, "error")
     for split, classes in counts.items():
         missing = [label + _similar(label, classes) for label in every_class if label not in classes]
         empty = [label for label, count in classes.items() if count == 0]
@@ -170,7 +173,7 @@ def copies(seen: list[Seen]) -> Iterator[Problem]:
     agreeing = [group for group in groups if len(group) > 1 and not _differ(group, "label")]
     leaks = [group for group in agreeing if _differ(group, "split")]
     twins = [group for group in agreeing if not _differ(group, "split")]
-    near = _near_copies([group[0] for group in groups if not _differ(group, "split")])
+    near = _near_copies([group[0] for group in groups])
     too_good = "Delete the one in train, or the test result is too good."
     for kind, severity, what, found, advice in (
         ("label_conflict", "error", "The same picture under two classes", conflicts, "Delete it where it is wrong."),
@@ -214,7 +217,7 @@ def _uneven(split: str, classes: dict[str, int]) -> Iterator[Problem]:
 
 
 def _near_copies(seen: list[Seen]) -> list[list[Seen]]:
-    """Pairs across the first split and the others; an exact copy within a split is compared once."""
+    """Pairs across the first split and the others, for one of each group of exact copies."""
     first = [one for one in seen if one.entry.split == seen[0].entry.split]
     others = [one for one in seen if one.entry.split != seen[0].entry.split]
     if not others:

@@ -202,6 +202,7 @@ def test_what_the_kit_converts_is_a_note(folder):
 
 def test_tiny_huge_long_and_mixed_sizes(folder):
     write(folder / "train/cat/tiny.png", drawing(1000, (31, 40)))
+    write(folder / "train/cat/just.png", drawing(1003, (32, 96)))
     write(folder / "train/cat/long.png", drawing(1001, (40, 130)))
     write(folder / "test/dog/huge.jpg", drawing(1002, (4010, 1400)))
     assert found(folder, "tiny").examples == ("train/cat/tiny.png 31x40 px",)
@@ -292,6 +293,15 @@ def test_class_folders_without_splits(folder):
     assert "class  pictures\ncat          12" in str(report)
 
 
+def test_splits_without_class_folders(tmp_path):
+    for number, split in enumerate(("train", "test")):
+        write(tmp_path / "flat" / split / "1.jpg", drawing(number))
+    report = doctor.examine(tmp_path / "flat")
+    assert report.counts == {"train": {}, "test": {}} and not report.ok
+    assert [problem.kind for problem in report.problems] == ["missing_class", "outside"]
+    assert "No class folders in train and test: make one for each class" in str(report)
+
+
 def test_a_class_called_train_is_no_split(folder):
     vehicles = (folder / "train").rename(folder.parent / "vehicles")
     (vehicles / "dog").rename(vehicles / "train")
@@ -353,11 +363,25 @@ def test_nearly_the_same_picture_in_train_and_test(folder, change):
 
 def test_plain_surfaces_are_not_called_copies(folder):
     rng = np.random.default_rng(0)
+    light = np.linspace(195, 205, SIDE)[None, :, None]  # the same faint light on every wall
     for split in ("train", "test"):
         for number in range(10):
-            noise = rng.normal(200, 2, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
+            noise = rng.normal(light, 0.6, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(noise).save(folder / split / "cat" / f"wall{number}.png")
     assert doctor.examine(folder).problems == ()
+
+
+def test_fingerprints_tell_shapes_apart():
+    wide, high = Image.new("RGB", (8, 2), "red"), Image.new("RGB", (2, 8), "red")
+    assert wide.tobytes() == high.tobytes() and lookalikes.fingerprint(wide) != lookalikes.fingerprint(high)
+    assert lookalikes.fingerprint(wide) == lookalikes.fingerprint(wide.copy())
+
+
+def test_a_further_near_copy_of_a_leaked_picture_is_found(folder):
+    source = pictures.open_rgb(shutil.copy(folder / "train/cat/0001.jpg", folder / "test/cat/copy.jpg"))
+    source.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "test/cat/near.png")
+    assert found(folder, "leak").examples == ("train/cat/0001.jpg = test/cat/copy.jpg",)
+    assert found(folder, "near_leak").examples == ("train/cat/0001.jpg = test/cat/near.png",)
 
 
 def test_near_copies_equals_the_plain_double_loop():
@@ -430,9 +454,12 @@ def test_the_verdict_counts(folder):
     shutil.copy(folder / "train/cat/0001.jpg", folder / "test/cat/copy.jpg")
     assert str(doctor.examine(folder)).endswith("Verdict: ready to train; look at 1 warning first.")
     write(folder / "train/cat/0003.jpg", b"")
+    write(folder / "lost.jpg", drawing(1000))
+    write(folder / "train/cat/grey.jpg", drawing(1001).convert("L"))
     text = str(doctor.examine(folder))
-    assert text.endswith("Verdict: mend 1 error before training, then look at 1 warning.")
-    assert text.index("ERROR") < text.index("WARNING") and max(map(len, text.splitlines())) <= 110
+    assert text.endswith("Verdict: mend 1 error before training, then look at 2 warnings.")
+    assert re.findall("^(ERROR|WARNING|NOTE) ", text, re.MULTILINE) == ["ERROR", "WARNING", "WARNING", "NOTE"]
+    assert max(map(len, text.splitlines())) <= 110
 
 
 # ---- real photos -------------------------------------------------------------------------------------------------
