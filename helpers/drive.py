@@ -94,8 +94,13 @@ def mount(*, readonly: bool = False, timeout_ms: int = 120_000) -> Path:
     return my_drive()
 
 
-def is_mounted() -> bool:
-    """True when My Drive can be reached; a plain folder that only has its name does not count on Colab."""
+def is_mounted(*, or_raise: bool = False) -> bool:
+    """True when My Drive can be reached; a plain folder that only has its name does not count on Colab.
+
+    A connection that went stale is False, or with ``or_raise`` a DriveError: it *was* mounted, and may hold work.
+    """
+    if or_raise and runtime.in_colab() and _is_stale():
+        raise DriveError(_ERRNO_SENTENCES[errno.ENOTCONN])
     if not runtime.in_colab():
         return my_drive().is_dir()
     # "My Drive", with a space, is how google.colab itself knows a mounted Drive: only Drive makes that folder.
@@ -187,15 +192,22 @@ def explain(error: BaseException, *, path: str | Path | None = None) -> str:
 
 
 def upload() -> Path:
-    """Open Colab's file chooser, and return the path of the first file that was chosen."""
+    """Open Colab's file chooser, and return the path of the first file that was chosen.
+
+    Raises DriveError outside Colab, and when no file was chosen.
+    """
     if not runtime.in_colab():
-        raise DriveError('There is nothing to upload to here: write the path of the file instead, such as "my_cat.jpg".')
+        raise DriveError('Nothing can be uploaded here: write the path of the file instead, such as "my_cat.jpg".')
     from google.colab import files
 
-    chosen = files.upload()  # also saves the files in the working folder
+    chosen = files.upload()  # {name: bytes}; also saves each file in the working folder, under a free name
     if not chosen:
         raise DriveError("No file was chosen. Run the cell again and choose one.")
-    return Path(next(iter(chosen)))
+    name, content = next(iter(chosen.items()))
+    # Colab names a second cat.jpg "cat (1).jpg" on disk, and does not say so here: the bytes are the only sure thing.
+    path = Path(tempfile.mkdtemp(prefix="upload-", dir=runtime.home())) / Path(name).name
+    path.write_bytes(content)
+    return path
 
 
 def _mount_on_colab(*, readonly: bool, timeout_ms: int) -> None:

@@ -49,13 +49,16 @@ def persist() -> Path:
     """The folder that outlives the session (KIT_PERSIST), made if needed.
 
     On Colab it lies on the mounted Drive; without a mounted Drive it falls back to ``home()/persist``,
-    which a disconnect deletes: ``describe()`` says so. Elsewhere it lies beside ``home()``.
+    which a disconnect deletes: ``describe()`` says so. Elsewhere it lies beside ``home()``. Raises DriveError when
+    the connection to a mounted Drive was lost: to save elsewhere without a word would lose what is saved.
     """
     chosen = os.environ.get("KIT_PERSIST")
     if chosen:
         return _made(Path(chosen), "KIT_PERSIST")
     if in_colab():
-        return _made(DRIVE_FOLDER / KIT_NAME if DRIVE_FOLDER.is_dir() else home() / "persist", "KIT_PERSIST")
+        from helpers import drive  # here, since drive is built on this module
+
+        return drive.folder() if drive.is_mounted(or_raise=True) else _made(home() / "persist", "KIT_PERSIST")
     return _made(home().with_name(home().name + "-persist"), "KIT_PERSIST")
 
 

@@ -30,6 +30,7 @@ class FakeColab:
         self.calls: list[dict[str, object]] = []
         self.is_stale = False
         self.can_reconnect = True
+        self.uploads: dict[str, bytes] = {}  # what the next ``files.upload()`` returns
 
     @property
     def my_drive(self) -> Path:
@@ -76,7 +77,7 @@ def install(monkeypatch, tmp_path: Path) -> FakeColab:
 
     fake = FakeColab(tmp_path / "content" / "drive")
     fake.mountpoint.parent.mkdir(exist_ok=True)
-    modules = {name: types.ModuleType(name) for name in ("google", "google.colab", "google.colab.drive")}
+    modules = {name: types.ModuleType(name) for name in ("google", "google.colab", "google.colab.drive", "google.colab.files")}
     for name, module in modules.items():
         module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, module)
@@ -84,6 +85,8 @@ def install(monkeypatch, tmp_path: Path) -> FakeColab:
     modules["google"].colab = modules["google.colab"]
     modules["google.colab"].drive = modules["google.colab.drive"]
     modules["google.colab.drive"].mount = fake.mount
+    modules["google.colab"].files = modules["google.colab.files"]
+    modules["google.colab.files"].upload = lambda: dict(fake.uploads)
     monkeypatch.setattr(drive, "MOUNTPOINT", fake.mountpoint)
     for name in ("stat", "lstat", "listdir", "scandir", "mkdir", "open", "statvfs"):
         _fail_when_stale(monkeypatch, fake, name)

@@ -142,6 +142,51 @@ def test_a_mount_that_ends_well_but_shows_no_drive_is_an_error(colab, monkeypatc
         drive.mount()
 
 
+# ---- where what must last is kept --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_on_drive(colab, monkeypatch):
+    monkeypatch.delenv("KIT_PERSIST", raising=False)
+    return colab
+
+
+def test_what_must_last_lies_on_the_mounted_drive(kept_on_drive):
+    assert runtime.persist() == runtime.home() / "persist"
+    drive.mount()
+    assert runtime.persist() == kept_on_drive.my_drive / runtime.KIT_NAME and runtime.persist().is_dir()
+
+
+def test_a_plain_folder_in_the_place_of_the_drive_keeps_nothing(kept_on_drive):
+    kept_on_drive.my_drive.mkdir(parents=True)
+    assert runtime.persist() == runtime.home() / "persist" and contents(kept_on_drive.my_drive) == {}
+
+
+def test_a_lost_connection_is_said_and_nothing_is_saved_elsewhere(kept_on_drive):
+    drive.mount()
+    kept_on_drive.go_stale()
+    with pytest.raises(drive.DriveError, match="connection to Google Drive is lost.*Run the first cell again"):
+        runtime.persist()
+    assert not (runtime.home() / "persist").exists()
+
+
+def test_two_uploads_of_one_name_are_two_files(colab):
+    paths = []
+    for content in (b"first", b"second"):
+        colab.uploads = {"my cat.jpg": content}
+        paths.append(drive.upload())
+    assert [path.read_bytes() for path in paths] == [b"first", b"second"]
+    assert {path.name for path in paths} == {"my cat.jpg"} and all(runtime.home() in path.parents for path in paths)
+
+
+def test_upload_without_a_file_or_outside_colab_says_what_to_do(colab, monkeypatch):
+    with pytest.raises(drive.DriveError, match="No file was chosen. Run the cell again"):
+        drive.upload()
+    monkeypatch.setattr(runtime, "in_colab", lambda: False)
+    with pytest.raises(drive.DriveError, match="write the path of the file instead"):
+        drive.upload()
+
+
 # ---- a stale connection ------------------------------------------------------------------------------------------
 
 
