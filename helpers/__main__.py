@@ -27,7 +27,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command; returns the exit status."""
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a warning of a debugger that nobody uses here
+    os.environ.setdefault(
+        "PYDEVD_DISABLE_FILE_VALIDATION", "1"
+    )  # silences a warning of a debugger that nobody uses here
     options, others = parser().parse_known_args(arguments)
     if others and options.command not in ("test", "lab"):
         parser().error(f"not known: {' '.join(others)}")

@@ -53,9 +53,7 @@ class Layer:
         whole("padding", self.padding, least=0)
 
 
-def output_size(
-    size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1
-) -> int:
+def output_size(size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> int:
     """Output size of a convolution along one axis, floored as PyTorch does: floor((n + 2p - d(k - 1) - 1) / s) + 1.
 
     ``padding`` is a number of pixels, "valid" (none) or "same" (stride 1 only: the output is as large as the input).
@@ -110,9 +108,7 @@ def output_shape(
     return height, width
 
 
-def dropped(
-    size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1
-) -> Dropped:
+def dropped(size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> Dropped:
     """How many pixels at the end of the padded input the floor leaves unread, and how many of these are real.
 
     >>> dropped(7, 3, stride=3), dropped(224, 11, stride=4, padding=2)

@@ -155,7 +155,7 @@ def diagnose(setup: ConvSetup, guess: int) -> str:
 
 
 def _mistakes(setup: ConvSetup) -> list[tuple[int | float, str]]:
-    n, k, s, p, d = setup.size, setup.kernel_size, setup.stride, setup.padding, setup.dilation
+    n, k, s, p = setup.size, setup.kernel_size, setup.stride, setup.padding
     room = n + 2 * p - setup.span
     return [
         (room // s, "That looks like the formula without the + 1 at the end: the first window counts too."),

@@ -193,10 +193,10 @@ def _table(folder: Path, counts: dict[str, dict[str, int]]) -> str:
         rows.append([f"({len(labels) - _MOST_ROWS} more)", *("..." for _ in counts)])
     rows.append(["total", *(f"{count}" for count in total.values())])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-        for row in rows
-    ]
+    lines = []
+    for first, *cells in rows:
+        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        lines.append("  ".join([first.ljust(widths[0]), *right]))
     title = f"{folder.name}: {_number(sum(total.values()), 'picture')} in {_number(len(labels), 'class')}"
     return "\n".join([title, "", *lines])
 

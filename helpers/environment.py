@@ -179,7 +179,7 @@ def long_step(line: str) -> str:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """"2.11.0+cu128" -> (2, 11): enough to compare with a lower bound."""
+    """ "2.11.0+cu128" -> (2, 11): enough to compare with a lower bound."""
     parts = [int(part) for part in re.match(r"[\d.]*", version)[0].split(".") if part]
     while parts and parts[-1] == 0:
         parts.pop()  # 2.0 is as new as 2.0.0

@@ -235,11 +235,13 @@ def widget(question_id: str) -> ipywidgets.VBox:
         made.on_click(lambda _: setattr(said, "value", _as_html(text())))
         return made
 
-    buttons = widgets.HBox([
-        button("Check", lambda: exercise.checked({field: box.value for field, box in boxes.items()})),
-        button("Hint", exercise.hinted),
-        button("Solution", exercise.solved),
-    ])
+    buttons = widgets.HBox(
+        [
+            button("Check", lambda: exercise.checked({field: box.value for field, box in boxes.items()})),
+            button("Hint", exercise.hinted),
+            button("Solution", exercise.solved),
+        ]
+    )
     return widgets.VBox([widgets.HTML(_as_html(f"{question.id}: {question.text}")), *boxes.values(), buttons, said])
 
 

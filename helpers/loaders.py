@@ -171,8 +171,8 @@ def as_image(images: torch.Tensor) -> torch.Tensor:
 def stratified_split(labels: torch.Tensor, fraction: float, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions (sorted, int64) for training and validation: ``fraction`` of every class, to the nearest picture.
 
-    The validation part as a whole has ``round(fraction * N)`` pictures, at least one; classes with the largest remainder
-    give one more. Every class keeps at least one picture for training.
+    The validation part as a whole has ``round(fraction * N)`` pictures, at least one; classes with the largest
+    remainder give one more. Every class keeps at least one picture for training.
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"val_fraction={fraction} must be at least 0 and below 1, for example 0.1.")

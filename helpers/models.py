@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import nn
 
-from helpers import alexnet_mini, runtime
+from helpers import alexnet_mini, architectures, runtime
 
 HEAD_NAMES = ("classifier", "fc", "head", "heads")  # what torchvision and timm call the part that ends in the classes
 
@@ -24,7 +24,8 @@ class WeightsUnavailable(OSError):
 
 def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) -> nn.Module:
     """The network ``name`` ("alexnet", "vgg16", "resnet18", "squeezenet1_1", "mobilenet_v2", ...), or "alexnet_mini",
-    the small pretrained AlexNet that comes with the kit.
+    the small pretrained AlexNet that comes with the kit. With ``pretrained=False`` also the papers' own networks in
+    ``architectures``: "lenet5", "alexnet_2012", "resnet20_cifar", "plainnet56_cifar", ...
 
     Args:
         num_classes: None keeps the head that the network was trained with (1000 classes of ImageNet); a number puts a
@@ -32,7 +33,8 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
         pretrained: True loads the weights that torchvision calls DEFAULT; False starts from random ones.
 
     Returns:
-        the network in ``eval`` mode on the CPU. Input ``(N, 3, H, W)`` float32 normalised, output ``(N, num_classes)``.
+        the network in ``eval`` mode on the CPU. Input ``(N, 3, H, W)`` float32 normalised (LeNet-5: one channel),
+        output ``(N, num_classes)``.
 
     Raises:
         ValueError: no network of that name.
@@ -40,14 +42,19 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
     """
     if name == "alexnet_mini":
         model = alexnet_mini.load() if pretrained else alexnet_mini.build()
+    elif architectures.is_known(name):
+        if pretrained:
+            raise WeightsUnavailable(f"{name} has no pretrained weights: load({name!r}, pretrained=False) builds it new.")
+        model = architectures.build(name, num_classes=num_classes)
     elif name in torchvision.models.list_models(module=torchvision.models):
         model = _pretrained(name) if pretrained else _build(name, None)
     else:
         raise ValueError(
             f"There is no network {name!r}. Some that there are: alexnet, vgg16, resnet18, resnet50, squeezenet1_1, "
-            "mobilenet_v2, alexnet_mini; torchvision.models.list_models() names the others."
+            "mobilenet_v2, alexnet_mini; torchvision.models.list_models() names the others. Untrained there are also "
+            f"{', '.join(architectures.NAMES)}."
         )
-    if num_classes is not None:
+    if num_classes is not None and not architectures.is_known(name):
         replace_head(model, num_classes)
     model.name = name  # stands in histories, plots and checkpoints
     return model.eval()
@@ -82,7 +89,9 @@ def _weights(name: str) -> torchvision.models.WeightsEnum:
     for older in choices:
         # VGG16 has a set without categories: its classifier is missing.
         if _file(older).is_file() and older.meta.get("categories"):
-            print(f"{name}: the weights {default.name} cannot be had now; using {older.name}, which are on this machine.")
+            print(
+                f"{name}: the weights {default.name} cannot be had now; using {older.name}, which are on this machine."
+            )
             return older
     why = "KIT_OFFLINE=1 is set" if runtime.offline() else "their server cannot be reached"
     raise WeightsUnavailable(
@@ -95,7 +104,9 @@ def _build(name: str, weights: torchvision.models.WeightsEnum | None) -> nn.Modu
     has_side_heads = name in ("googlenet", "inception_v3")
     options = {"init_weights": True} if has_side_heads and weights is None else {}
     model = torchvision.models.get_model(name, weights=weights, **options)
-    if has_side_heads:  # used in train mode only, where these two return a tuple; without them, a tensor like the others
+    if (
+        has_side_heads
+    ):  # used in train mode only, where these two return a tuple; without them, a tensor like the others
         model.aux_logits = False
         model.aux1 = model.aux2 = model.AuxLogits = None
     return model

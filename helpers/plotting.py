@@ -63,7 +63,7 @@ def new_figure(width: float = 8, height: float = 4, *, rows: int = 1, columns: i
 
 
 def tiles(count: int, columns: int, *, width: float, height: float, title: str = "") -> tuple[Figure, list[Axes]]:
-    """A figure with room for ``count`` pictures, each ``width`` x ``height`` inches, row by row; axes without frames."""
+    """A figure with room for ``count`` pictures, each ``width`` x ``height`` inches, row by row; no frames."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     figure, axes = new_figure(width * columns, height * rows + 0.4 * bool(title), rows=rows, columns=columns)
@@ -146,7 +146,11 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = ""
     figure.suptitle(_wrapped(title or f"{evaluation.accuracy:.1f} % correct", width), fontsize=TITLE)
     off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(off.argmax(), off.shape)
-    worst = f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)." if off.max() else "No mistakes."
+    worst = (
+        f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)."
+        if off.max()
+        else "No mistakes."
+    )
     return with_alt(figure, f"Confusion matrix, {evaluation.accuracy:.1f} % correct. {worst} {title}")
 
 
@@ -213,7 +217,9 @@ def maps(named: dict[str, torch.Tensor], *, columns: int = 5, title: str = "") -
     for axis, (name, values) in zip(axes, named.items(), strict=False):
         axis.imshow(values.cpu().numpy(), cmap="gray")
         axis.set_title(name, fontsize=TEXT)
-    return with_alt(figure, f"{title}: {', '.join(named)}. Each map is drawn from its lowest value (black) to its highest.")
+    return with_alt(
+        figure, f"{title}: {', '.join(named)}. Each map is drawn from its lowest value (black) to its highest."
+    )
 
 
 def filters(weight: np.ndarray, *, columns: int = 16, title: str = "") -> Figure:

@@ -216,7 +216,7 @@ def evaluate(model: nn.Module, pictures: Tensor, labels: Tensor) -> dict[str, fl
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
     top1 = top5 = 0
-    for batch, target in zip(pictures.split(500), labels.split(500)):
+    for batch, target in zip(pictures.split(500), labels.split(500), strict=True):
         scores = model(normalise(batch.to(device)))
         best = scores.topk(min(5, scores.shape[1])).indices.cpu()
         top1 += (best[:, 0] == target).sum().item()
@@ -238,9 +238,7 @@ def score(folder: Path) -> dict[str, float]:
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
-def _store(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curve: Curve
-) -> None:
+def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curve: Curve) -> None:
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     alexnet_mini.save(path, state | {"recipe": dataclasses.asdict(recipe), "curve": curve})
     with path.with_suffix(".csv").open("w", newline="") as file:

@@ -63,7 +63,7 @@ class Verdict:
 
     @property
     def summary(self) -> str:
-        """"right", "mistake: ..." or "not yet", for the record."""
+        """ "right", "mistake: ..." or "not yet", for the record."""
         names = "; ".join(mistake.name for mistake, _ in self.mistaken)
         return "right" if self.all_right else f"mistake: {names}" if names else "not yet"
 
@@ -99,9 +99,7 @@ def question(
         if own:
             kept.append(Mistake(name, own, sentence))
     topic = id.removeprefix("practice-").partition("-")[0]
-    return Question(
-        id, topic, text, answer, insight, tuple(kept), tuple(hints), solution.format(**answer), tolerance
-    )
+    return Question(id, topic, text, answer, insight, tuple(kept), tuple(hints), solution.format(**answer), tolerance)
 
 
 def judge(question: Question, values: Mapping[str, Value]) -> Verdict:

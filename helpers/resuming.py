@@ -48,7 +48,9 @@ def check_same(then: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise CheckpointError, with everything that differs, unless ``now`` continues what ``then`` began."""
     # More epochs may be asked for, unless the shape of the schedule depends on their number.
     free = {"epochs"} if now["schedule"] in ("constant", "plateau") else set()
-    different = [_difference(key, then.get(key), now[key]) for key in now if key not in free and then.get(key) != now[key]]
+    different = [
+        _difference(key, then.get(key), now[key]) for key in now if key not in free and then.get(key) != now[key]
+    ]
     if different:
         raise checkpoints.CheckpointError(
             f"The checkpoint {now['checkpoint']!r} belongs to another training: {'; '.join(different)}. "

@@ -63,7 +63,7 @@ def persist() -> Path:
 
 
 def profile() -> str:
-    """"quick" or "full": KIT_PROFILE, or "full" exactly where there is a CUDA device."""
+    """ "quick" or "full": KIT_PROFILE, or "full" exactly where there is a CUDA device."""
     chosen = os.environ.get("KIT_PROFILE", "").strip().lower()
     if chosen and chosen not in PROFILES:
         raise ValueError(f"KIT_PROFILE is {chosen!r}; it can be 'quick' or 'full'. Unset it to let the kit choose.")
@@ -152,7 +152,6 @@ def _made(folder: Path, variable: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(
-            f"The folder {folder} cannot be made ({error.strerror}). "
-            f"Set {variable} to a folder that you may write to."
+            f"The folder {folder} cannot be made ({error.strerror}). Set {variable} to a folder that you may write to."
         ) from error
     return folder

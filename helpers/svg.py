@@ -153,9 +153,7 @@ def wrap(content: str, *, size: float, width: float) -> list[str]:
     return lines
 
 
-def problem(
-    x: float, y: float, reason: str, remedy: str, *, width: float, font_px: int
-) -> tuple[list[str], float]:
+def problem(x: float, y: float, reason: str, remedy: str, *, width: float, font_px: int) -> tuple[list[str], float]:
     """A framed note from y downwards, why something does not work and what to try; the parts and where they end."""
     parts, top = [], y
     for label, content, fill in (("This does not work:", reason, VERMILION), ("Try this:", remedy, BLUE)):

@@ -154,9 +154,7 @@ def _under(setup: FieldSetup, scale: Scale, font_px: int) -> tuple[list[str], fl
     inside = [max(0, first), min(setup.size - 1, last)]
     low, length = left + inside[0] * unit, (inside[1] - inside[0] + 1) * unit
     parts.append(svg.rect(left, y, side, side, fill=svg.PAPER, stroke=svg.INK, line=1.5))
-    parts.append(
-        svg.rect(low, y + inside[0] * unit, length, length, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2.5)
-    )
+    parts.append(svg.rect(low, y + inside[0] * unit, length, length, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2.5))
     share = round(100 * (inside[1] - inside[0] + 1) ** 2 / setup.size**2)
     looks = f"This cell looks at {share or 'less than 1'} % of the image"
     words = [

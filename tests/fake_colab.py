@@ -77,7 +77,9 @@ def install(monkeypatch, tmp_path: Path) -> FakeColab:
 
     fake = FakeColab(tmp_path / "content" / "drive")
     fake.mountpoint.parent.mkdir(exist_ok=True)
-    modules = {name: types.ModuleType(name) for name in ("google", "google.colab", "google.colab.drive", "google.colab.files")}
+    modules = {
+        name: types.ModuleType(name) for name in ("google", "google.colab", "google.colab.drive", "google.colab.files")
+    }
     for name, module in modules.items():
         module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, module)

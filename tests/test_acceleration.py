@@ -26,7 +26,7 @@ def frozen_model(*, dropout: float = 0.0) -> nn.Module:
     return models.freeze(models.replace_head(model, 3))
 
 
-# --- the frozen part and the head ---------------------------------------------------------------------------------------
+# --- the frozen part and the head -------------------------------------------------------------------------------------
 
 
 def network(name: str) -> nn.Module:
@@ -111,7 +111,9 @@ def test_cached_training_goes_the_way_of_uncached_training(folder: Path, monkeyp
 
 def test_dropout_in_the_head_works_on_cached_features(folder: Path) -> None:
     losses = [
-        training.fit(frozen_model(dropout=dropout), tiny_loaders(folder), training.TrainConfig(epochs=1)).column("train_loss")
+        training.fit(frozen_model(dropout=dropout), tiny_loaders(folder), training.TrainConfig(epochs=1)).column(
+            "train_loss"
+        )
         for dropout in (0.0, 0.5)
     ]
     assert losses[0] != losses[1]

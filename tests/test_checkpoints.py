@@ -109,7 +109,9 @@ def test_disks_that_refuse(path: Path, monkeypatch: pytest.MonkeyPatch, step: st
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(*((checkpoints.os, "fsync") if step == "fsync" else (Path, step)), refuse)
-    sentence = rf"The checkpoint \(\d+ KiB\) could not be written to .*run: .*{said}.*\. The one before it is still whole"
+    sentence = (
+        rf"The checkpoint \(\d+ KiB\) could not be written to .*run: .*{said}.*\. The one before it is still whole"
+    )
     with pytest.raises(checkpoints.CheckpointError, match=sentence):
         checkpoints.save(NEW, path)
     monkeypatch.undo()

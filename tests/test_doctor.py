@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import doctor, lookalikes, pictures
 from PIL import Image, ImageDraw, ImageEnhance
+
+from helpers import doctor, lookalikes, pictures
 
 SIDE, TRAIN, TEST = 64, 12, 10  # px, and pictures a class
 REAL = Path(__file__).parents[2] / "shared" / "data" / "bcdp_real.zip"

@@ -219,9 +219,8 @@ def test_the_callers_check_is_asked_before_the_file_gets_its_name(target):
 
 
 def test_a_length_told_too_short_gives_a_short_file_that_the_check_sees(target):
-    with serve(BODY, lie(-1000)) as server:
-        with pytest.raises(download.DownloadError, match="SHA-256"):
-            download.download(server.url, target, sha256=SHA256)
+    with serve(BODY, lie(-1000)) as server, pytest.raises(download.DownloadError, match="SHA-256"):
+        download.download(server.url, target, sha256=SHA256)
 
 
 def test_an_older_file_of_that_name_stays_until_the_new_one_is_whole(target, monkeypatch):

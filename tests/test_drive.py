@@ -11,6 +11,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+
 from helpers import drive, runtime
 
 _spec = importlib.util.spec_from_file_location("fake_colab", Path(__file__).with_name("fake_colab.py"))

@@ -121,7 +121,9 @@ def test_pixels_and_numbers_are_those_of_torchvision(tmp_path: Path) -> None:
     theirs = datasets.ImageFolder(tmp_path / "set" / "test", resize)
     assert [str(path) for path in data.test.dataset.paths] == [path for path, _ in theirs.samples]
     assert torch.equal(pixels(data), torch.stack([transforms.functional.pil_to_tensor(image) for image, _ in theirs]))
-    normal = transforms.Compose([resize, transforms.ToTensor(), transforms.Normalize(loaders.IMAGENET_MEAN, loaders.IMAGENET_STD)])
+    normal = transforms.Compose(
+        [resize, transforms.ToTensor(), transforms.Normalize(loaders.IMAGENET_MEAN, loaders.IMAGENET_STD)]
+    )
     expected = torch.stack([normal(image) for image, _ in datasets.ImageFolder(tmp_path / "set" / "test")])
     torch.testing.assert_close(next(iter(data.test))[0], expected, rtol=0, atol=2e-6)
 

@@ -52,7 +52,9 @@ def test_name_of_a_network_of_ones_own() -> None:
 
 @pytest.mark.parametrize("name", ["alexnett", "AlexNet", "", "fasterrcnn_resnet50_fpn"])
 def test_unknown_name(name: str) -> None:
-    with pytest.raises(ValueError, match=f"There is no network {name!r}. Some that there are: alexnet, vgg16, resnet18"):
+    with pytest.raises(
+        ValueError, match=f"There is no network {name!r}. Some that there are: alexnet, vgg16, resnet18"
+    ):
         models.load(name)
 
 
@@ -171,7 +173,14 @@ def test_only_the_last_layer_is_new(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("alexnet", 9216), ("vgg11", 25088), ("resnet18", 512), ("mobilenet_v2", 1280), ("densenet121", 1024), ("convnext_tiny", 768)],
+    [
+        ("alexnet", 9216),
+        ("vgg11", 25088),
+        ("resnet18", 512),
+        ("mobilenet_v2", 1280),
+        ("densenet121", 1024),
+        ("convnext_tiny", 768),
+    ],
     ids=lambda value: str(value),
 )
 def test_a_whole_head_of_ones_own(name: str, width: int) -> None:
@@ -212,7 +221,10 @@ def test_a_new_head_is_in_the_mode_of_its_network(is_training: bool) -> None:
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (nn.Sequential(nn.Linear(3, 2)), "Sequential has no part named classifier or fc or head or heads. Give its last"),
+        (
+            nn.Sequential(nn.Linear(3, 2)),
+            "Sequential has no part named classifier or fc or head or heads. Give its last",
+        ),
         (nn.ModuleDict({"fc": nn.ReLU()}), r"no linear layer or convolution to replace in this head: ReLU\(\)"),
     ],
     ids=["no head", "nothing to replace"],

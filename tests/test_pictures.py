@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers import pictures
 from PIL import Image, ImageOps
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from helpers import pictures
 
 # Four colours in the corners: any turn, mirror or wrong channel order shows.
 CORNERS = {(0, 0): (230, 30, 30), (1, 0): (30, 200, 30), (0, 1): (40, 40, 220), (1, 1): (240, 220, 40)}

@@ -126,7 +126,10 @@ def test_show_wants_a_text() -> None:
 
 
 def test_importing_opens_no_window_and_sets_no_backend() -> None:
-    code = "import matplotlib; before = dict(matplotlib.rcParams); import helpers.plotting; assert dict(matplotlib.rcParams) == before"
+    code = (
+        "import matplotlib; before = dict(matplotlib.rcParams); import helpers.plotting; "
+        "assert dict(matplotlib.rcParams) == before"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, env={**__import__("os").environ, "MPLBACKEND": "agg"})
 
 
@@ -155,7 +158,9 @@ def test_confusion_has_a_row_for_every_true_class() -> None:
     figure = plotting.confusion(MISTAKEN, CLASSES, title="on tiny")
     (axis,) = figure.axes
     written = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axis.texts}
-    assert written == {(row, column): str(MISTAKEN.confusion[row, column].item()) for row in range(3) for column in range(3)}
+    assert written == {
+        (row, column): str(MISTAKEN.confusion[row, column].item()) for row in range(3) for column in range(3)
+    }
     assert written[1, 2] == "2"  # two cats were taken for dogs
     assert [label.get_text() for label in axis.get_yticklabels()] == CLASSES
     assert (axis.get_ylabel(), axis.get_xlabel()) == ("it is", "the network says")
@@ -172,7 +177,9 @@ def test_worst_mistakes_come_worst_first(data: loaders.Loaders) -> None:
     result = evaluation([0] * 4 + [1] * 4 + [2] * 4, [0, 0, 0, 2, 1, 1, 2, 2, 2, 2, 2, 0], sure=sure)
     figure = plotting.worst_mistakes(result, data.test.dataset, CLASSES, count=3)
     assert [axis.get_title() for axis in figure.axes] == [
-        "says dog, 98 %\nis cat, 1 %\n002.png", "says bike, 80 %\nis dog, 10 %\n003.png", "says dog, 70 %\nis cat, 15 %\n003.png",
+        "says dog, 98 %\nis cat, 1 %\n002.png",
+        "says bike, 80 %\nis dog, 10 %\n003.png",
+        "says dog, 70 %\nis cat, 15 %\n003.png",
     ]  # fmt: skip
     drawn = figure.axes[0].images[0].get_array()
     expected = np.asarray(Image.open(data.test.dataset.paths[6]))
@@ -208,7 +215,9 @@ def test_prediction_lists_the_likeliest_first() -> None:
 
 
 def test_filters_are_stretched_one_by_one() -> None:
-    weights = np.stack([np.linspace(0, 1, 27).reshape(3, 3, 3), np.linspace(-9, 9, 27).reshape(3, 3, 3), np.zeros((3, 3, 3))])
+    weights = np.stack(
+        [np.linspace(0, 1, 27).reshape(3, 3, 3), np.linspace(-9, 9, 27).reshape(3, 3, 3), np.zeros((3, 3, 3))]
+    )
     figure = plotting.filters(weights, columns=2)
     first, second, third = (axis.images[0].get_array() for axis in figure.axes[:3])
     np.testing.assert_allclose(first, second)
@@ -231,7 +240,12 @@ def test_bars_of_zero() -> None:
 def test_channels_say_their_means() -> None:
     pixels = torch.stack([torch.full((4, 4), value, dtype=torch.uint8) for value in (10, 20, 30)])
     figure = plotting.channels(pixels, title="grey")
-    assert [axis.get_title() for axis in figure.axes] == ["the picture", "red: mean 10", "green: mean 20", "blue: mean 30"]
+    assert [axis.get_title() for axis in figure.axes] == [
+        "the picture",
+        "red: mean 10",
+        "green: mean 20",
+        "blue: mean 30",
+    ]
     assert figure.axes[2].images[0].get_clim() == (0, 255)
 
 

@@ -65,7 +65,9 @@ def test_a_full_disk_leaves_the_model_before_it(run, tmp_path: Path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match=r"The model could not be written to .*: No space left on device\. Make room, or set"):
+    with pytest.raises(
+        OSError, match=r"The model could not be written to .*: No space left on device\. Make room, or set"
+    ):
         results.save(*run)
     assert (tmp_path / "model.pt").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "summary.json"]

@@ -19,9 +19,7 @@ PICTURES = ("bike", "cat", "dog", "flower", "horse", "person")
 
 
 def counts(folder: Path) -> dict[str, int]:
-    return {
-        str(each.relative_to(folder).as_posix()): len(list(each.iterdir())) for each in sorted(folder.glob("*/*"))
-    }
+    return {str(each.relative_to(folder).as_posix()): len(list(each.iterdir())) for each in sorted(folder.glob("*/*"))}
 
 
 @pytest.fixture

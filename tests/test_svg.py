@@ -133,7 +133,7 @@ def test_the_sum_written_out_is_the_cell_drawn(step, kernel_size, in_channels):
     result = float(words[end][2:].replace("−", "-"))
     terms = [re.sub(r"  (kernel row|channel|\d+ other|bias).*", "", line) for line in words[begin:end]]
     terms = [line for line in terms if not line.startswith("=")]  # a subtotal
-    total = eval("".join(terms).replace("−", "-").replace("×", "*"))  # noqa: S307
+    total = eval("".join(terms).replace("−", "-").replace("×", "*"))
     assert total == result == output[row, column]
 
 

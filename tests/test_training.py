@@ -72,7 +72,7 @@ def same_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
 
 
-# --- the same as a plain loop -------------------------------------------------------------------------------------------
+# --- the same as a plain loop -----------------------------------------------------------------------------------------
 
 
 def plain_loop(model: nn.Module, data: loaders.Loaders, config: TrainConfig) -> tuple[list[float], list[float]]:
@@ -98,7 +98,9 @@ def plain_loop(model: nn.Module, data: loaders.Loaders, config: TrainConfig) -> 
     return train_losses, val_losses
 
 
-@pytest.mark.parametrize("options", [{}, {"seed": 5, "weight_decay": 0.1, "label_smoothing": 0.1}], ids=["defaults", "others"])
+@pytest.mark.parametrize(
+    "options", [{}, {"seed": 5, "weight_decay": 0.1, "label_smoothing": 0.1}], ids=["defaults", "others"]
+)
 def test_losses_are_those_of_a_plain_loop(folder: Path, options: dict[str, float]) -> None:
     data = tiny_loaders(folder, augment="flip")
     config = TrainConfig(epochs=3, lr=0.002, **options)
@@ -168,7 +170,7 @@ def test_the_seed_decides(data: loaders.Loaders) -> None:
     assert runs[0] == runs[1] != runs[2]
 
 
-# --- learning rates -----------------------------------------------------------------------------------------------------
+# --- learning rates ---------------------------------------------------------------------------------------------------
 
 
 def learning_rates(monkeypatch: pytest.MonkeyPatch, data: loaders.Loaders, config: TrainConfig) -> list[float]:
@@ -241,7 +243,7 @@ def test_impossible_settings(wrong: dict[str, object], sentence: str) -> None:
         TrainConfig(**wrong)
 
 
-# --- batches of odd sizes -----------------------------------------------------------------------------------------------
+# --- batches of odd sizes ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch_size", [24, 1000, 23], ids=["all in one", "larger than the data", "one picture over"])
@@ -274,7 +276,7 @@ def test_batches_of_one_picture(folder: Path) -> None:
         training.fit(normed_model(), data, TrainConfig(epochs=1))
 
 
-# --- what cannot be trained ---------------------------------------------------------------------------------------------
+# --- what cannot be trained -------------------------------------------------------------------------------------------
 
 
 def test_everything_frozen(data: loaders.Loaders) -> None:
@@ -301,11 +303,13 @@ def test_torchs_own_words_where_they_say_enough(data: loaders.Loaders) -> None:
     assert caught.value.__cause__ is None
 
 
-# --- stopped by hand ----------------------------------------------------------------------------------------------------
+# --- stopped by hand --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [1, 4, 8], ids=["first batch", "second epoch", "third epoch"])
-def test_ctrl_c_leaves_the_best_epoch_so_far(data: loaders.Loaders, step: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_leaves_the_best_epoch_so_far(
+    data: loaders.Loaders, step: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     undisturbed = tiny_model()
     done = (step - 1) // 3
     if done:
@@ -353,7 +357,7 @@ def test_ctrl_c_while_a_checkpoint_is_written(
     assert "Continuing 'run' after epoch 1 of 3." in capsys.readouterr().out
 
 
-# --- training goes wrong ------------------------------------------------------------------------------------------------
+# --- training goes wrong ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -362,7 +366,9 @@ def test_ctrl_c_while_a_checkpoint_is_written(
 def test_a_loss_that_is_no_number(data: loaders.Loaders, step: int, back: str) -> None:
     model = tripping_model(step, lambda inputs: inputs * float("nan"))
     before = weights_of(model)
-    sentence = rf"The loss became nan in epoch {1 + step // 3}: .* smaller learning rate \(lr=0\.001 in place of 0\.01\)\. "
+    sentence = (
+        rf"The loss became nan in epoch {1 + step // 3}: .* smaller learning rate \(lr=0\.001 in place of 0\.01\)\. "
+    )
     with pytest.raises(TrainingError, match=sentence + f"The network is back at {back}"):
         training.fit(model, data, TrainConfig(epochs=5, lr=0.01))
     assert same_weights(model, before) is (step == 2)
@@ -406,7 +412,7 @@ def test_full_memory(data: loaders.Loaders, error: Exception) -> None:
     assert not model.training and training.evaluate(model, data.val).probabilities.isfinite().all()
 
 
-# --- checkpoints ----------------------------------------------------------------------------------------------------------
+# --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
 def test_killed_at_any_moment_it_ends_in_the_same_weights(tmp_path: Path) -> None:
@@ -474,7 +480,9 @@ def test_a_full_drive_is_said_before_training(data: loaders.Loaders, monkeypatch
         training.fit(linear_model(), data, CONFIG)
 
 
-def test_a_drive_that_fills_up_leaves_the_network_usable(data: loaders.Loaders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drive_that_fills_up_leaves_the_network_usable(
+    data: loaders.Loaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -534,7 +542,10 @@ def test_more_epochs_are_refused_where_the_schedule_depends_on_them(data: loader
 
 OTHER_DATA = {
     "name": (lambda data: dataclasses.replace(data, name="other"), "data was 'tiny' and is now 'other'"),
-    "classes": (lambda data: dataclasses.replace(data, classes=["x", "y", "z"]), r"classes was .* now \['x', 'y', 'z'\]"),
+    "classes": (
+        lambda data: dataclasses.replace(data, classes=["x", "y", "z"]),
+        r"classes was .* now \['x', 'y', 'z'\]",
+    ),
     "size": (lambda data: tiny_loaders_64(data), "size was 12 and is now 32"),
 }
 
@@ -593,7 +604,7 @@ def test_a_session_on_another_device_may_continue(data: loaders.Loaders) -> None
     assert len(training.fit(tiny_model(), data, dataclasses.replace(CONFIG, epochs=3), resume=True).epochs) == 3
 
 
-# --- evaluation -----------------------------------------------------------------------------------------------------------
+# --- evaluation -------------------------------------------------------------------------------------------------------
 
 
 def test_evaluation_is_that_of_a_plain_loop(data: loaders.Loaders) -> None:

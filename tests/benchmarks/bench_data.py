@@ -10,7 +10,9 @@ from helpers import loaders, runtime
 
 
 def main() -> None:
-    options = paired.arguments(__doc__, rounds=(5, "pairs of measurements"), epochs=(10, "epochs with the first decoding"))
+    options = paired.arguments(
+        __doc__, rounds=(5, "pairs of measurements"), epochs=(10, "epochs with the first decoding")
+    )
     device = runtime.device()
     plain = plain_loop.loader(options.folder / "train")
 
@@ -29,7 +31,9 @@ def main() -> None:
     pictures = len(ready.dataset)
     print(f"{pictures} pictures of {plain_loop.SIZE}x{plain_loop.SIZE} on {device}, {torch.get_num_threads()} threads")
     target = 4 if device == "cpu" else 20
-    paired.compare("an epoch after the first", lambda: epoch(plain), lambda: epoch(ready), rounds=options.rounds, target=target)
+    paired.compare(
+        "an epoch after the first", lambda: epoch(plain), lambda: epoch(ready), rounds=options.rounds, target=target
+    )
     paired.compare(
         f"{options.epochs} epochs, the first decoding included",
         lambda: [epoch(plain) for _ in range(options.epochs)],

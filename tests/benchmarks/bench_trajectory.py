@@ -72,7 +72,10 @@ def same_order(name: str, folder: Path, *, epochs: int) -> None:
         mine, theirs = (statistics.fmean(losses[epoch * steps : (epoch + 1) * steps]) for losses in (ours, plain))
         print(f"  epoch {epoch + 1}: plain {theirs:.5f}   kit {mine:.5f}   {100 * abs(mine / theirs - 1):.3f} % apart")
     apart = [abs(a / b - 1) for a, b in zip(ours, plain, strict=True)]
-    print(f"  single steps: median {100 * statistics.median(apart):.4f} %, largest {100 * max(apart):.3f} % apart", flush=True)
+    print(
+        f"  single steps: median {100 * statistics.median(apart):.4f} %, largest {100 * max(apart):.3f} % apart",
+        flush=True,
+    )
 
 
 def over_seeds(folder: Path, *, seeds: int, epochs: int) -> None:

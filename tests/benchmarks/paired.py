@@ -21,7 +21,9 @@ def arguments(description: str, **options: tuple[int, str]) -> argparse.Namespac
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, help="holds train/<class>/ and test/<class>/")
     for name, (default, text) in options.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=f"{text} (default {default})")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=default, help=f"{text} (default {default})"
+        )
     return parser.parse_args()
 
 

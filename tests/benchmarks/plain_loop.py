@@ -29,7 +29,9 @@ TRANSFORM = transforms.Compose(
 def loader(folder: Path, *, indices: Sequence[int] | None = None, shuffle: bool = True) -> DataLoader:
     """Batches of ``folder/<class>/*``; with ``indices`` only of these pictures."""
     pictures = datasets.ImageFolder(folder, TRANSFORM)
-    return DataLoader(pictures if indices is None else Subset(pictures, indices), batch_size=BATCH_SIZE, shuffle=shuffle)
+    return DataLoader(
+        pictures if indices is None else Subset(pictures, indices), batch_size=BATCH_SIZE, shuffle=shuffle
+    )
 
 
 def optimizer(model: nn.Module, *, lr: float = LR) -> torch.optim.Optimizer:
