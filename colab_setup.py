@@ -28,6 +28,7 @@ OLDEST_PYTHON = (3, 11)
 USAGE = """\
 python3 colab_setup.py run [NOTEBOOK]       execute a notebook (the fine-tuning one) and keep what it made
 python3 colab_setup.py test [PYTEST ARGS]   run every test: pytest for the helpers, nbval for the notebooks
+python3 colab_setup.py test --browser       drive JupyterLab in chromium or Chrome, as a person would
 python3 colab_setup.py lab                  open JupyterLab on the notebooks
 python3 colab_setup.py diagnose             look at this machine and say what is wrong; installs nothing
 python3 colab_setup.py address OWNER/NAME   write the repository's address into every badge and link
@@ -158,7 +159,7 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
     if command not in COMMANDS:
         return 0 if command in ("-h", "--help", "help") else 2
-    kit, extra = bring(), COMMANDS[command]
+    kit, extra = bring(), "browser" if command == "test" and "--browser" in rest else COMMANDS[command]
     from helpers import environment  # it came with the kit
 
     try:

@@ -4,11 +4,17 @@
 The floors of the house, imports go down only:
 
 =========  =======================================================================================
-3  glue    widgets, exercises
+3  glue    widgets (explorer), exercises (answers, questions)
 2  views   svg, plotting
-1  work    loaders, models, training, experiments, dissect, activations
-0  ground  runtime, drive, datasets, pictures, doctor, standin, conv_math
+1  work    loaders (decoding, augment), models (alexnet_mini, pretrain), training (history, results, checkpoints,
+           resuming, acceleration, optimizers, progress)
+0  ground  runtime (environment, diagnosis), drive, datasets (catalogue, download, archives, locks), pictures,
+           doctor, standin, conv_math
 =========  =======================================================================================
+
+In brackets: the modules behind one, which a notebook does not call by name. What a file's name begins with says where it
+belongs: ``svg_strip`` is drawn by ``svg``, ``questions_pool`` is part of ``questions``, ``cmd_run`` is a command of
+``python -m helpers``.
 """
 
 __version__ = "0.1.0"

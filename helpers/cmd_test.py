@@ -18,13 +18,17 @@ from helpers import cmd_record, cmd_run
 
 # Strict: stored outputs are compared, cell by cell, unless a cell is tagged nbval-ignore-output.
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "--nbval-kernel-startup-timeout=120"]
+BROWSER = ["-m", "browser", "tests/test_browser.py"]
 
 
 def run_tests(arguments: Sequence[str] = ()) -> int:
     """Run pytest in the quick profile, offline, in folders that are gone afterwards; returns its exit status.
 
-    ``arguments`` go to pytest: ``-k conv``, ``notebooks/01_conv_arithmetic.ipynb``, ``tests``.
+    ``arguments`` go to pytest: ``-k conv``, ``notebooks/01_conv_arithmetic.ipynb``, ``tests``. ``--browser`` is ours:
+    only the tests that drive JupyterLab in a real browser (they need chromium or Chrome).
     """
+    if "--browser" in arguments:
+        arguments = [*BROWSER, *(argument for argument in arguments if argument != "--browser")]
     plain = [] if sys.stdout.isatty() else ["--color=no"]  # nbval colours a log file too, unless told not to
     command = [sys.executable, "-m", "pytest", "-p", __name__, *NBVAL, *plain, "--durations=10", *arguments]
     with tempfile.TemporaryDirectory(prefix="cnn-course-kit-", ignore_cleanup_errors=True) as scratch:

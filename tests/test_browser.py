@@ -1,0 +1,132 @@
+"""The notebooks as a person meets them: JupyterLab in a real browser, sliders moved by keys, buttons clicked.
+
+Run by ``python3 colab_setup.py test --browser``. Screenshots are kept in KIT_SCREENSHOTS, if that is set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed: python3 colab_setup.py test --browser")
+import lab  # noqa: E402
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(lab.browser() is None, reason="no chromium or Chrome on this machine"),
+    pytest.mark.filterwarnings("default"),  # playwright's own threads
+]
+KIT = Path(__file__).resolve().parents[1]
+PROJECTOR = """\
+from helpers import widgets
+widgets.ConvExplorer("Three channels, two filters", font_px=24)
+widgets.ReceptiveFieldExplorer(font_px=24)
+widgets.VolumeView(font_px=24)
+"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """A JupyterLab on a copy of the notebooks."""
+    scratch = tmp_path_factory.mktemp("lab")
+    shutil.copytree(KIT / "notebooks", scratch / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    cells = [nbformat.v4.new_code_cell(source) for source in PROJECTOR.splitlines()]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    small = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(small, scratch / "notebooks" / "projector.ipynb")
+    with lab.server(scratch / "notebooks", scratch) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def window():
+    with lab.window() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory) -> Path:
+    folder = Path(os.environ.get("KIT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arithmetic(url, window):
+    """Notebook 01, all cells run."""
+    notebook = lab.Notebook(window.new_page(), url.format(path="01_conv_arithmetic.ipynb"))
+    notebook.run()
+    return notebook
+
+
+def test_notebook_01_runs_without_an_error(arithmetic):
+    assert arithmetic.errors() == []
+    assert len(arithmetic.explorers()) >= 5
+
+
+def test_conv_explorer_answers_to_sliders_menus_and_buttons(arithmetic, screenshots):
+    explorer = arithmetic.explorers()[0]
+    assert "kernel 3, stride 1" in lab.alt(explorer) and "gives 1 × 5 × 5" in lab.alt(explorer)
+    lab.press(explorer, "stride s", "ArrowRight")
+    assert "stride 2" in lab.alt(explorer) and "gives 1 × 3 × 3" in lab.alt(explorer)
+    lab.press(explorer, "output cell", "ArrowRight", times=2)
+    lab.press(explorer, "padding p", "ArrowRight")
+    assert "gives 1 × 4 × 4" in lab.alt(explorer)
+    explorer.screenshot(path=screenshots / "conv_explorer.png")
+    explorer.locator("select").first.select_option("LeNet C1")
+    arithmetic.page.wait_for_function("text => document.body.innerHTML.includes(text)", arg="gives 6 × 28 × 28")
+    explorer.screenshot(path=screenshots / "conv_explorer_lenet.png")
+
+
+def test_predicting_first_names_the_mistake(arithmetic, screenshots):
+    explorer = next(e for e in arithmetic.explorers() if "hidden until it is predicted" in lab.alt(e))
+    explorer.locator("input[type=number]").fill("4")  # forgot the + 1: (9 + 2 - 3) / 2 = 4
+    explorer.locator("input[type=number]").press("Tab")
+    explorer.get_by_role("button", name="Check").click()
+    explorer.get_by_text("without the + 1").wait_for(timeout=15_000)
+    explorer.screenshot(path=screenshots / "predict.png")
+    explorer.locator("input[type=number]").fill("5")
+    explorer.locator("input[type=number]").press("Tab")
+    explorer.get_by_role("button", name="Check").click()
+    explorer.get_by_text(re.compile("✓")).wait_for(timeout=15_000)
+    assert "5 × 5" in lab.alt(explorer)
+
+
+def test_receptive_field_grows_with_a_layer(arithmetic, screenshots):
+    explorer = next(e for e in arithmetic.explorers() if e.get_by_role("button", name="Add layer on top").count())
+    before = lab.alt(explorer)
+    explorer.get_by_role("button", name="Add layer on top").click()
+    arithmetic.page.wait_for_function("text => !document.body.innerHTML.includes(text)", arg=f'aria-label="{before}"')
+    assert lab.alt(explorer) != before
+    explorer.screenshot(path=screenshots / "receptive_field.png")
+
+
+def test_volume_view_follows_its_sliders(arithmetic, screenshots):
+    explorer = next(e for e in arithmetic.explorers() if lab.alt(e).startswith("A 3 × 32 × 32 input"))
+    lab.press(explorer, "kernel k", "ArrowRight")
+    assert "each 3 × 6 × 6" in lab.alt(explorer) and "6 × 27 × 27" in lab.alt(explorer)
+    explorer.screenshot(path=screenshots / "volume.png")
+
+
+def test_explorers_fit_a_window_of_1280_px(arithmetic):
+    for explorer in arithmetic.explorers():
+        assert right_edge(explorer) <= 1280
+
+
+def test_explorers_fit_a_projector_with_large_text(url, window, screenshots):
+    notebook = lab.Notebook(window.new_page(), url.format(path="projector.ipynb"))
+    notebook.run()
+    assert notebook.errors() == [] and len(notebook.explorers()) == 3
+    for number, explorer in enumerate(notebook.explorers()):
+        assert right_edge(explorer) <= 1280
+        explorer.screenshot(path=screenshots / f"projector_{number}.png")
+
+
+def right_edge(explorer: lab.Locator) -> float:
+    box = explorer.locator("svg").last.bounding_box()
+    return box["x"] + box["width"]
