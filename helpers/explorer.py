@@ -103,7 +103,8 @@ def button(label: str, *, primary: bool = False) -> widgets.Button:
 
 def columns(*groups: Sequence[widgets.Widget]) -> widgets.HBox:
     """Groups of controls side by side, below each other where the window is narrow."""
-    layout = widgets.Layout(flex="1 1 290px", min_width="270px")
+    em = "var(--jp-widgets-font-size)"  # so that larger text gets wider columns, and fewer side by side
+    layout = widgets.Layout(flex=f"1 1 calc(20.5 * {em})", min_width=f"calc(19 * {em})")
     boxes = [widgets.VBox(list(group), layout=layout) for group in groups]
     return widgets.HBox(boxes, layout=widgets.Layout(flex_flow="row wrap", max_width="1060px"))
 

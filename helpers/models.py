@@ -44,7 +44,7 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
         model = alexnet_mini.load() if pretrained else alexnet_mini.build()
     elif architectures.is_known(name):
         if pretrained:
-            raise WeightsUnavailable(f"{name} has no pretrained weights: load({name!r}, pretrained=False) builds it new.")
+            raise WeightsUnavailable(f"{name} has no pretrained weights; load({name!r}, pretrained=False) builds it.")
         model = architectures.build(name, num_classes=num_classes)
     elif name in torchvision.models.list_models(module=torchvision.models):
         model = _pretrained(name) if pretrained else _build(name, None)

@@ -126,7 +126,8 @@ def _conv_controls() -> dict[str, widgets.Widget]:
     controls |= {name: slider(label, low=low, high=high) for name, (label, low, high) in SLIDERS.items()}
     for name in ("step", "channel", "filter"):
         controls[name] = slider(f"show {name}", readout=False)  # the picture says it, counting from 1
-    controls["predict"] = widgets.Checkbox(description="predict first", style=LABEL)
+    wide = widgets.Layout(width="98%")
+    controls["predict"] = widgets.Checkbox(description="predict first", style=LABEL, layout=wide)
     return controls
 
 

@@ -45,7 +45,7 @@ def url(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def window():
-    with lab.window() as opened:
+    with lab.window(height=1300) as opened:
         yield opened
 
 

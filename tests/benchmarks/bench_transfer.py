@@ -1,0 +1,54 @@
+"""alexnet_mini on another data set: from scratch, last layer only, and fine-tuned, at the same number of epochs.
+
+``python tests/benchmarks/bench_transfer.py DATA_FOLDER`` prints test accuracies, the mean over the seeds first.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import paired
+import torch
+from torch import nn
+
+from helpers import loaders, models, training
+
+# Learning rates that did well on validation pictures; each way of training gets its own.
+LEARNING_RATES = {"from scratch": 1e-3, "last layer only": 1e-3, "fine-tuned": 5e-4}
+
+
+def network(how: str, num_classes: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    model = models.load("alexnet_mini", num_classes=num_classes, pretrained=how != "from scratch")
+    return models.freeze(model) if how == "last layer only" else model
+
+
+def run(how: str, data: loaders.Loaders, *, epochs: int, seed: int) -> float:
+    """Test accuracy in percent after training with one learning-rate cycle."""
+    model = network(how, len(data.classes), seed)
+    config = training.TrainConfig(
+        epochs=epochs, lr=LEARNING_RATES[how], optimizer="adamw", weight_decay=0.01, schedule="one_cycle", seed=seed
+    )
+    with paired.quietly():
+        training.fit(model, data, config)
+    return training.evaluate(model, data.test).accuracy
+
+
+def main() -> None:
+    options = paired.arguments(
+        __doc__.split("\n")[0], size=(64, "px"), epochs=(10, "epochs"), seeds=(3, "runs of each")
+    )
+    for how in LEARNING_RATES:
+        start, reached = time.perf_counter(), []
+        for seed in range(options.seeds):
+            augment = None if how == "last layer only" else "strong"  # features are computed once, of plain pictures
+            data = loaders.image_folder(options.folder, size=options.size, augment=augment, seed=seed)
+            reached.append(run(how, data, epochs=options.epochs, seed=seed))
+        seconds = (time.perf_counter() - start) / options.seeds
+        each = ", ".join(f"{accuracy:.1f}" for accuracy in reached)
+        print(f"{how:16} {statistics.mean(reached):5.1f} %  ({each}), {seconds:.0f} s a run", flush=True)
+
+
+if __name__ == "__main__":
+    main()
