@@ -6,8 +6,9 @@ The floors of the house, imports go down only:
 =========  =======================================================================================
 3  glue    widgets (explorer), exercises (answers, questions)
 2  views   svg, plotting
-1  work    loaders (decoding, augment), models (alexnet_mini, pretrain), training (history, results, checkpoints,
-           resuming, acceleration, optimizers, progress)
+1  work    loaders (decoding, augment), models (architectures: lenet, alexnet2012, cifar_nets; alexnet_mini, pretrain),
+           training (history, results, checkpoints, resuming, acceleration, optimizers, progress),
+           experiments (results_file), dissect, activations
 0  ground  runtime (environment, diagnosis), drive, datasets (catalogue, download, archives, locks), pictures,
            doctor, standin, conv_math
 =========  =======================================================================================

@@ -1,0 +1,562 @@
+"""Dissections against torchvision's own figures, PyTorch's flop counter, gradients and the lecture's listings."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import regnet
+
+from helpers import dissect, models
+
+TRANSFORMERS = ("vit_", "swin_", "maxvit")  # attention: neither its work nor its receptive field is that of a CNN
+CNNS = [n for n in torchvision.models.list_models(module=torchvision.models) if not n.startswith(TRANSFORMERS)]
+OTHER_PARAMS = {"googlenet": "the published weights come without the two auxiliary heads, which a new network has"}
+
+
+def empty(name: str) -> nn.Module:
+    """A torchvision network without numbers: it costs no memory and no time to fill."""
+    plain = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}  # silences a warning
+    with torch.device("meta"):
+        return torchvision.models.get_model(name, **plain)
+
+
+@pytest.fixture(autouse=True)
+def regnet_on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RegNet's constructor works out its widths with tensors, which need their numbers."""
+    original = regnet.BlockParams.from_init_params.__func__
+
+    def on_cpu(cls: type, *args: object, **kwargs: object) -> object:
+        with torch.device("cpu"):
+            return original(cls, *args, **kwargs)
+
+    monkeypatch.setattr(regnet.BlockParams, "from_init_params", classmethod(on_cpu))
+
+
+class FunctionalLeNet(nn.Module):
+    """LeNet as students write it, with functional calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), (2, 2))
+        x = x.view(x.size(0), -1)
+        x = F.dropout(F.relu(self.fc1(x)), 0.5)
+        return self.fc3(torch.relu(self.fc2(x)))
+
+
+# ---- work and weights --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CNNS)
+def test_macs_and_params_are_torchvisions(name: str) -> None:
+    model, published = empty(name), torchvision.models.get_model_weights(name)
+    for size, weights in {weights.transforms().crop_size[0]: weights for weights in published}.items():
+        dissection = dissect.layers(model, size)
+        assert dissection.traced
+        assert round(dissection.macs / 1e9, 3) == weights.meta["_ops"]  # torchvision says GFLOPS and counts MACs
+        assert dissection.params == sum(parameter.numel() for parameter in model.parameters())
+        if name in OTHER_PARAMS:
+            assert sum(row.params for row in dissection.rows) == weights.meta["num_params"]
+        else:
+            assert dissection.params == weights.meta["num_params"]
+        assert all(row.receptive_field != "n/a" for row in dissection.rows)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1", "mobilenet_v2", "densenet121", "resnext50_32x4d"])
+@pytest.mark.parametrize("size", [(224, 224), (193, 257)], ids=["square", "oblong"])
+def test_macs_are_half_the_flops_that_pytorch_counts(name: str, size: tuple[int, int]) -> None:
+    model = empty(name).eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(torch.empty(1, 3, *size, device="meta"))
+    assert dissect.layers(model, size).macs * 2 == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "macs"),
+    [
+        ("alexnet", 61_100_840, 714.2), ("vgg16", 138_357_544, 15470.3), ("vgg19", 143_667_240, 19632.1),
+        ("resnet18", 11_689_512, 1814.1), ("resnet34", 21_797_672, 3663.8), ("resnet50", 25_557_032, 4089.2),
+        ("resnet101", 44_549_160, 7801.4), ("resnet152", 60_192_808, 11513.6),
+    ],
+    ids=("alexnet", "vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+)  # fmt: skip
+def test_the_figures_of_the_lectures_networks(name: str, params: int, macs: float) -> None:
+    dissection = dissect.layers(empty(name), 224)
+    assert (dissection.params, round(dissection.macs / 1e6, 1)) == (params, macs)
+    assert dissection.running("params")[-1] == params
+    assert dissection.running("macs")[-1] == dissection.macs
+
+
+def test_shares_of_alexnet() -> None:
+    rows = dissect.layers(empty("alexnet"), 224).rows
+    linear = sum(row.params for row in rows if row.kind == "linear") / sum(row.params for row in rows)
+    conv = sum(row.macs for row in rows if row.kind == "conv") / sum(row.macs for row in rows)
+    assert (round(100 * linear), round(100 * conv)) == (96, 92)
+
+
+def test_memory_of_vgg16_as_in_the_lectures_table() -> None:
+    dissection = dissect.layers(empty("vgg16"), 224)
+    table = [row for row in dissection.rows if row.type in ("Conv2d", "MaxPool2d", "Linear")]
+    assert 3 * 224 * 224 + sum(row.activation_bytes for row in table) // 4 == 15_237_608
+    biases = sum(row.output_shape[0] for row in table if row.params)
+    assert dissection.params - biases == 138_344_128
+    assert all(row.shares_memory for row in dissection.rows if row.type in ("ReLU", "Dropout", "flatten"))
+
+
+def test_a_weight_used_twice_is_counted_once() -> None:
+    shared = nn.Conv2d(4, 4, 3, padding=1)
+    dissection = dissect.layers(nn.Sequential(nn.Conv2d(3, 4, 1), shared, nn.ReLU(), shared), 8)
+    assert [row.params for row in dissection.rows] == [16, 148, 0, 0]
+    assert [row.name for row in dissection.rows] == ["0", "1", "2", "1_1"]
+    assert dissection.rows[1].macs == dissection.rows[3].macs == 4 * 4 * 9 * 64
+    assert dissection.params == 164
+
+
+def test_frozen_weights_are_told_apart() -> None:
+    model = models.freeze(empty("resnet18"), except_for="fc")
+    dissection = dissect.layers(model, 224)
+    assert dissection.trainable == 513_000 == dissection.find("fc").trainable
+    assert dissection.find("conv1").trainable == 0
+    assert "513,000 of 11,689,512 parameters are trained, the others are frozen." in str(dissection)
+
+
+# ---- receptive fields --------------------------------------------------------------------------------------------
+
+
+def thin(model: nn.Module, size: int) -> nn.Module:
+    """The same geometry with one channel, positive weights, and average pools: no gradient is lost on the way."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d):
+                new = nn.LazyConv2d(1, child.kernel_size, child.stride, child.padding, child.dilation, bias=False)
+            elif isinstance(child, nn.MaxPool2d):
+                new = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, ceil_mode=child.ceil_mode)
+            elif isinstance(child, (nn.BatchNorm2d, nn.Dropout)):
+                new = nn.Identity()
+            elif isinstance(child, nn.Linear):
+                new = nn.LazyLinear(1, bias=False)
+            else:
+                continue
+            setattr(parent, name, new)
+    model.double().eval()
+    with torch.no_grad():
+        model(torch.ones(1, 3, size, size, dtype=torch.float64))
+        for weight in model.parameters():
+            weight.fill_(1 / weight[0].numel())
+    return model
+
+
+def support(model: nn.Module, part: str, size: int, cells: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
+    """For every cell of the output of ``part`` the box of input pixels from which it has a gradient."""
+    image = torch.ones(1, 3, size, size, dtype=torch.float64, requires_grad=True)
+    kept: list[Tensor] = []
+    with model.get_submodule(part).register_forward_hook(lambda module, args, output: kept.append(output.clone())):
+        model(image)
+    boxes = []
+    for row, column in cells:
+        (gradient,) = torch.autograd.grad(kept[-1][0, :, row, column].sum(), image, retain_graph=True)
+        rows, columns = (gradient[0, 0].abs().sum(dim=dim).nonzero().flatten() for dim in (1, 0))
+        boxes.append((int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1))
+    return boxes
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "row_name", "field", "size"),
+    [
+        ("alexnet", "features", "features.12", 195, 330),
+        ("vgg16", "features", "features.30", 212, 330),
+        ("resnet18", "layer4", "layer4.1.relu_1", 435, 620),
+        ("resnet50", "layer4", "layer4.2.relu_2", 427, 620),
+        ("squeezenet1_0", "features", "features.12.cat", 155, 330),
+        ("squeezenet1_1", "features", "features.12.cat", 207, 330),
+    ],
+    ids=("alexnet", "vgg16", "resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1"),
+)
+def test_receptive_field_is_the_support_of_the_gradient(
+    name: str, part: str, row_name: str, field: int, size: int
+) -> None:
+    row = dissect.layers(empty(name), size).find(row_name)
+    count = row.output_shape[1]
+    cells = [(count // 2, count // 2), (0, 0), (count - 1, 1), (count // 2, count - 1)]
+    boxes = support(thin(empty(name), size), part, size, cells)
+    assert [tuple(row.at(cell)) for cell in cells] == boxes
+    assert row.receptive_field == row.clipped_field == field == boxes[0][2] - boxes[0][0]
+    assert row.start + cells[0][0] * row.jump == boxes[0][0]
+
+
+def test_a_field_larger_than_the_picture_is_clipped() -> None:
+    dissection = dissect.layers(empty("resnet18"), 224)
+    last, pool = dissection.find("layer4.1.relu_1"), dissection.find("avgpool")
+    assert (last.receptive_field, last.clipped_field, last.jump) == (435, 224, 32)
+    assert last.at((3, 3)) == (0, 0, 224, 224)
+    assert (pool.receptive_field, pool.theoretical_field) == ("whole image", 435 + 6 * 32)
+    assert dissection.find("fc").receptive_field == "whole image"
+
+
+class Branches(nn.Module):
+    """Strips, dilation, a sliced and padded shortcut (He et al. 2016, option A), a gate, a chunk, a permute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.high = nn.Conv2d(3, 4, (1, 7), padding="same"), nn.Conv2d(4, 4, (5, 1), dilation=2)
+        self.pad, self.down, self.gate = nn.ZeroPad2d((1, 0, 2, 0)), nn.Conv2d(4, 8, 3, 2, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pad(self.high(self.wide(x)))
+        short = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+        joined = self.down(x) + short
+        halves = joined.permute(0, 2, 3, 1).chunk(2, dim=3)
+        cat = torch.cat(halves, dim=3).permute(0, 3, 1, 2)
+        return cat * torch.sigmoid(self.gate(cat.mean((2, 3), keepdim=True)))
+
+
+def test_fields_through_branches_slices_pads_and_gates() -> None:
+    dissection = dissect.layers(Branches(), 32)
+    fields = {row.name: row.receptive_field for row in dissection.rows}
+    assert fields["wide"] == (1, 7)
+    assert fields["high"] == (9, 7)
+    assert fields["down"] == fields["add"] == (11, 9)
+    assert fields["getitem"] == (9, 7)
+    assert fields["cat"] == (11, 9)
+    assert fields["mul"] == "whole image"
+    assert dissection.find("add").jump == 2
+    assert dissection.find("add").start == (-3, -5)  # up: 2 rows of pad, 1 of down; left: 3 of wide, 1 and 1
+
+
+def test_branches_that_step_differently_have_no_field() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slow, self.fast = nn.Conv2d(3, 3, 2, 2), nn.Conv2d(3, 3, 5, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.slow(x) + self.fast(x)  # 8 -> 4 either way
+
+    dissection = dissect.layers(Odd(), 8)
+    assert dissection.find("add").receptive_field == "n/a"
+    assert "At add branches meet whose cells lie 1 px and 2 px apart" in dissection.notes[0]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(224, 195), (256, 227), (63, 195)], ids=["6 to 6", "7 to 6", "1 to 6"])
+def test_adaptive_pooling_widens_the_field_only_where_it_pools(size: int, expected: int) -> None:
+    row = dissect.layers(empty("alexnet"), size).find("avgpool")
+    assert row.output_shape == (256, 6, 6)
+    assert row.receptive_field == expected
+
+
+# ---- the caller's model ------------------------------------------------------------------------------------------
+
+
+def test_the_callers_model_is_only_read() -> None:
+    model = models.load("alexnet_mini", pretrained=False)
+    model.train()
+    model.features[1].eval()
+    model.classifier[1].weight.requires_grad_(False)
+    seen: list[object] = []
+    model.features[0].register_forward_hook(lambda *args: seen.append(args))
+    model.features[0].register_forward_pre_hook(lambda *args: seen.append(args))
+    modes = [module.training for module in model.modules()]
+    state, before, random = model.state_dict(), copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    dissect.layers(model, 64)
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(state[key], before[key]) and state[key].device.type == "cpu" for key in before)
+    assert torch.equal(random, torch.get_rng_state())
+    assert not seen
+    assert len(model.features[0]._forward_hooks) == 1
+
+
+def test_random_numbers_are_kept_where_forward_draws_them() -> None:
+    networks = FunctionalLeNet(), Stubborn()
+    random = torch.get_rng_state()
+    for network in networks:
+        dissect.layers(network, 32)
+    assert torch.equal(random, torch.get_rng_state())
+
+
+# ---- functional calls, names, tables -----------------------------------------------------------------------------
+
+
+def test_functional_calls_have_rows() -> None:
+    dissection = dissect.layers(FunctionalLeNet(), 32)  # one channel, taken from the first convolution
+    assert [(row.name, row.type, row.output_shape) for row in dissection.rows] == [
+        ("conv1", "Conv2d", (6, 28, 28)), ("relu", "relu", (6, 28, 28)), ("max_pool2d", "max_pool2d", (6, 14, 14)),
+        ("conv2", "Conv2d", (16, 10, 10)), ("relu_1", "relu", (16, 10, 10)), ("max_pool2d_1", "max_pool2d", (16, 5, 5)),
+        ("view", "view", (400,)), ("fc1", "Linear", (120,)), ("relu_2", "relu", (120,)), ("dropout", "dropout", (120,)),
+        ("fc2", "Linear", (84,)), ("relu_3", "relu", (84,)), ("fc3", "Linear", (10,)),
+    ]  # fmt: skip
+    assert (dissection.params, dissection.macs) == (61_706, 416_520)
+    assert [row.receptive_field for row in dissection.rows[:7]] == [5, 5, 6, 14, 14, 16, "whole image"]
+    assert dissection.find("max_pool2d_1").kernel_size == dissection.find("max_pool2d_1").stride == 2
+
+
+def test_text_of_a_dissection() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, (3, 5), stride=2, padding=1), nn.ReLU(inplace=True), nn.Flatten())
+    text = str(dissect.layers(model, (9, 12)))
+    assert [line.rstrip("-") and line for line in text.splitlines()] == [
+        "Sequential, input 3 x 9 x 12",
+        "",
+        "layer   type     output  window     parameters     KiB  MACs, M        field  jump",
+        "",
+        "0       Conv2d   8x5x5   3x5 /2 +1         368     0.8     0.01          3x5     2",
+        "1       ReLU     8x5x5                       -  shared        -          3x5     2",
+        "2       Flatten  200                         -  shared        -  whole image     -",
+        "",
+        "in all                                     368     0.8     0.01",
+        "",
+        "window: size /stride +padding. MACs: one multiplication and one addition; FLOPs = 2 x MACs.",
+        "KiB: the output in float32; shared: it lies in the memory of the input.",
+    ]
+
+
+def test_html_holds_every_row_and_no_style() -> None:
+    dissection = dissect.layers(FunctionalLeNet(), 32)
+    html = dissection._repr_html_()
+    assert html.count("<tr>") == len(dissection.rows) + 2  # heads and sums
+    assert "style" not in html
+
+
+def test_find_names_what_is_near() -> None:
+    with pytest.raises(ValueError, match=r"no row 'conv3'\. Rows with a name like it: conv2, conv1"):
+        dissect.layers(FunctionalLeNet(), 32).find("conv3")
+
+
+def test_pandas_or_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    dissection = dissect.layers(FunctionalLeNet(), 32)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pandas", None)
+        with pytest.raises(ImportError, match=r"needs pandas, which is not installed here: %pip install pandas"):
+            dissection.to_pandas()
+    pytest.importorskip("pandas")
+    frame = dissection.to_pandas()
+    assert list(frame.name) == [row.name for row in dissection.rows]
+    assert frame.params_so_far.iloc[-1] == frame.params.sum() == dissection.params
+
+
+def test_comparison_lines_up_and_marks() -> None:
+    ours, theirs = models.load("alexnet_2012", pretrained=False), models.load("alexnet", pretrained=False)
+    comparison = dissect.compare(dissect.layers(ours, 227), dissect.layers(theirs, 227))
+    text = str(comparison)
+    assert "60,965,224" in text and "61,100,840" in text
+    lines = comparison.lines()
+    conv4 = next(line for line in lines if line[1] == "Conv2d 3x3 +1 groups 2" and line[0])
+    assert conv4[4:] == ("Conv2d 3x3 +1", "256x13x13", "884,992")
+    assert ("", "Linear", "4096", "16,781,312", "Linear", "4096", "16,781,312") in lines
+    assert comparison._repr_html_().count("<tr>") == len([line for line in lines if any(line)]) + 1
+    with pytest.raises(ValueError, match=r"compare takes two dissections, got AlexNet"):
+        dissect.compare(comparison.first, theirs)
+
+
+# ---- stages ------------------------------------------------------------------------------------------------------
+
+RESNETS = {  # table 1 of He et al. 2015: repeats, and the layers of a block by their place in its 64-128-256-512
+    "resnet18": ((2, 2, 2, 2), False), "resnet34": ((3, 4, 6, 3), False), "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True), "resnet152": ((3, 8, 36, 3), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_stages_are_the_table_of_the_resnet_paper(name: str) -> None:
+    repeats, bottleneck = RESNETS[name]
+    stages = {stage.name: stage for stage in dissect.layers(empty(name), 224).stages()}
+    assert list(stages) == ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc"]
+    assert (stages["conv1"].layers, stages["conv1"].output_shape) == ("7x7, 64", (64, 112, 112))
+    for index, count in enumerate(repeats):
+        stage, width = stages[f"layer{index + 1}"], 64 * 2**index
+        side, out = 56 // 2**index, 4 * width if bottleneck else width
+        block = f"1x1, {width}; 3x3, {width}; 1x1, {out}" if bottleneck else f"3x3, {width}; 3x3, {width}"
+        assert (stage.repeats, stage.layers, stage.output_shape) == (count, block, (out, side, side))
+        assert stage.has_shortcut
+
+
+def test_stages_keep_every_row() -> None:
+    for name in ("googlenet", "densenet121", "shufflenet_v2_x0_5", "mobilenet_v2", "squeezenet1_0"):
+        dissection = dissect.layers(empty(name), 224)
+        for collapse in (True, False):
+            kept = [row for stage in dissection.stages(collapse=collapse) for row in stage.rows]
+            assert kept == list(dissection.rows)
+
+
+# ---- the lecture's listings --------------------------------------------------------------------------------------
+
+ALEXNET = """\
+[torch.Size([3, 227, 227])] INPUT
+[torch.Size([64, 56, 56])] CONV1: 64 convolutional filters each with a shape=11x11, stride=4, pad=2
+[torch.Size([64, 27, 27])] MAX POOL1: 3x3 max pooling filters with stride=2, pad=0
+[torch.Size([192, 27, 27])] CONV2: 192 convolutional filters each with a shape=5x5, stride=1, pad=2
+[torch.Size([192, 13, 13])] MAX POOL2: 3x3 max pooling filters with stride=2, pad=0
+[torch.Size([384, 13, 13])] CONV3: 384 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([256, 13, 13])] CONV4: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([256, 13, 13])] CONV5: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([256, 6, 6])] MAX POOL3: 3x3 max pooling filters with stride=2, pad=0
+[torch.Size([256, 6, 6])] AVG POOL: fixed output size [width x height]
+[torch.Size([4096])] FC6: neurons
+[torch.Size([4096])] FC7: neurons
+[torch.Size([4])] FC8: neurons"""
+
+VGG16 = """\
+[torch.Size([3, 227, 227])] INPUT
+[torch.Size([64, 227, 227])] CONV1_1: 64 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([64, 227, 227])] CONV1_2: 64 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([64, 113, 113])] MAX POOL1: 2x2 max pooling filters with stride=2, pad=0
+[torch.Size([128, 113, 113])] CONV2_1: 128 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([128, 113, 113])] CONV2_2: 128 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([128, 56, 56])] MAX POOL2: 2x2 max pooling filters with stride=2, pad=0
+[torch.Size([256, 56, 56])] CONV3_1: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([256, 56, 56])] CONV3_2: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([256, 56, 56])] CONV3_3: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([256, 28, 28])] MAX POOL3: 2x2 max pooling filters with stride=2, pad=0
+[torch.Size([512, 28, 28])] CONV4_1: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([512, 28, 28])] CONV4_2: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([512, 28, 28])] CONV4_3: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([512, 14, 14])] MAX POOL4: 2x2 max pooling filters with stride=2, pad=0
+[torch.Size([512, 14, 14])] CONV5_1: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([512, 14, 14])] CONV5_2: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([512, 14, 14])] CONV5_3: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
+[torch.Size([512, 7, 7])] MAX POOL5: 2x2 max pooling filters with stride=2, pad=0
+[torch.Size([512, 7, 7])] AVG POOL: fixed output size [width x height]
+[torch.Size([4096])] FC6: neurons
+[torch.Size([4096])] FC7: neurons
+[torch.Size([1000])] FC8: neurons"""
+
+
+def test_the_lectures_listings_line_for_line() -> None:
+    alexnet = models.replace_head(empty("alexnet"), 4)
+    assert dissect.layers(alexnet, 227).lecture_style() == ALEXNET
+    assert dissect.layers(empty("vgg16"), 227).lecture_style() == VGG16
+
+
+# ---- what cannot be traced, and what does not fit ----------------------------------------------------------------
+
+
+class Stubborn(nn.Module):
+    """Asks for the numbers in the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu, self.fc = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.conv(x))
+        if x.sum() < 0:
+            x = -x
+        return self.fc(self.relu(F.dropout(x)).mean((2, 3)))
+
+
+class Casting(Stubborn):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x.view(int(x.size(0)), -1)
+
+
+class Counting(Stubborn):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) * len(x)
+
+
+class Looping(Stubborn):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.conv(picture) for picture in x])
+
+
+@pytest.mark.parametrize(
+    ("broken", "line", "advice"),
+    [
+        (Stubborn, "if x.sum() < 0:", "Decide by something that is fixed in __init__"),
+        (Casting, "return x.view(int(x.size(0)), -1)", "leave out int()"),
+        (Counting, "return self.conv(x) * len(x)", "write x.shape[0] in the place of len(x)"),
+        (Looping, "for picture in x", "take its parts by index"),
+    ],
+)
+def test_an_untraceable_network_falls_back_and_says_where(broken: type, line: str, advice: str) -> None:
+    dissection = dissect.layers(broken(), 32)
+    assert not dissection.traced
+    sentence = dissection.notes[0]
+    place, source = sentence.splitlines()[:2]
+    number = int(place.partition("test_dissect.py:")[2].partition(",")[0])
+    assert place == f"{broken.__name__} cannot be traced: it stops at test_dissect.py:{number}, in forward:"
+    assert Path(__file__).read_text().splitlines()[number - 1].strip() == source.strip()
+    assert line in source
+    assert advice in sentence
+    assert sentence in str(dissection)
+    conv = dissection.find("conv")
+    assert (conv.output_shape[-3:], conv.params, conv.kernel_size) == ((8, 30, 30), 224, 3)
+    assert {row.receptive_field for row in dissection.rows} == {"n/a"}
+
+
+def test_the_fallback_counts_as_the_tracer_does() -> None:
+    dissection = dissect.layers(Stubborn(), 32)
+    assert [row.name for row in dissection.rows] == ["conv", "relu", "relu_1", "fc"]
+    assert dissection.macs == 8 * 30 * 30 * 27 + 32
+    with pytest.raises(ValueError, match=r"What a cell of conv \(Conv2d\) sees is not known"):
+        dissection.rows[0].at((0, 0))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ("224", "input_size is '224'; pass the side in px"),
+        (True, "input_size is True"), (0, "input_size is 0"), (3.0, "input_size is 3.0"), ((), r"input_size is \(\)"),
+        ((1, 3, 224, 224), r"Leave out the batch: \(3, 224, 224\)"),
+        (torch.zeros(1, 3, 8, 8), r"input_size is a tensor of \(1, 3, 8, 8\)"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_wrong_sizes_are_sentences(size: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        dissect.layers(FunctionalLeNet(), size)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "words"),
+    [
+        (FunctionalLeNet(), 28, r"fc1 \(Linear\) takes 400 numbers a picture, but \(256,\) arrives"),
+        (FunctionalLeNet(), (3, 32, 32), r"conv1 \(Conv2d\) takes 1 channels, but \(3, 32, 32\) arrives.*\(1, H, W\)"),
+        (
+            models.load("alexnet_mini", pretrained=False),
+            8,
+            r"features.\d+ \(MaxPool2d\) does not take what arrives.*larger",
+        ),
+        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(0), nn.Linear(4, 2)), 8, r"2 \(Linear\).*2 pictures at once"),
+        (nn.Sequential(nn.LazyConv2d(4, 1)), 8, "lazy layers that do not know their size yet"),
+        ("alexnet", 224, r"model is 'alexnet'; pass the network itself"),
+    ],
+    ids=["28 px", "colour", "too small", "flatten", "lazy", "no network"],
+)
+def test_what_does_not_fit_is_named(model: nn.Module, size: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        dissect.layers(model, size)
+
+
+def test_two_inputs() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3)
+
+        def forward(self, left: Tensor, right: Tensor, scale: float = 2.0) -> Tensor:
+            return torch.cat([self.conv(left), self.conv(right) * scale], 1)
+
+    dissection = dissect.layers(Two(), [(3, 8, 8), (3, 8, 8)])
+    assert dissection.rows[-1].output_shape == (4, 6, 6)
+    assert dissection.find("conv_1").inputs == ("right",)
+    assert dissection.rows[-1].receptive_field == 3
+
+
+def test_cells_that_do_not_exist() -> None:
+    row = dissect.layers(FunctionalLeNet(), 32).find("conv2")
+    assert row.at((0, 9)) == (0, 18, 14, 32)
+    with pytest.raises(ValueError, match=r"conv2 has no cell \(10, 0\): rows go from 0 to 9, columns from 0 to 9"):
+        row.at((10, 0))
