@@ -28,6 +28,7 @@ OLDEST_PYTHON = (3, 11)
 USAGE = """\
 python3 colab_setup.py run [NOTEBOOK]       execute a notebook (the fine-tuning one) and keep what it made
 python3 colab_setup.py test [PYTEST ARGS]   run every test: pytest for the helpers, nbval for the notebooks
+python3 colab_setup.py test --colab         run the notebooks in a replica of Google Colab (Python 3.13)
 python3 colab_setup.py test --browser       drive JupyterLab in chromium or Chrome, as a person would
 python3 colab_setup.py lab                  open JupyterLab on the notebooks
 python3 colab_setup.py diagnose             look at this machine and say what is wrong; installs nothing

@@ -1,4 +1,4 @@
-"""``python -m helpers run | test | lab | diagnose | record | address``: what colab_setup.py hands over to."""
+"""``python -m helpers run | test | lab | diagnose | record | colab | address``: what colab_setup.py hands over to."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("diagnose", help="look at this machine and say what is wrong")
     many = commands.add_parser("record", help="execute notebooks and store their outputs, for maintainers")
     many.add_argument("notebooks", nargs="*", help="paths or names such as 01 02; all without any")
+    commands.add_parser("colab", help="take over the versions that Colab publishes, for maintainers")
     fork = commands.add_parser("address", help="write the repository's address into every badge and link")
     fork.add_argument("address", metavar="OWNER/NAME")
     return top
@@ -27,9 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command; returns the exit status."""
-    os.environ.setdefault(
-        "PYDEVD_DISABLE_FILE_VALIDATION", "1"
-    )  # silences a warning of a debugger that nobody uses here
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning that helps nobody here
     options, others = parser().parse_known_args(arguments)
     if others and options.command not in ("test", "lab"):
         parser().error(f"not known: {' '.join(others)}")
@@ -48,6 +47,10 @@ def main(arguments: Sequence[str]) -> int:
             from helpers import cmd_record
 
             return cmd_record.record(options.notebooks)
+        case "colab":
+            from helpers import cmd_colab
+
+            return cmd_colab.refresh()
         case "address":
             return write_address(options.address)
     return diagnose()

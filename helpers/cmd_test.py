@@ -24,9 +24,14 @@ BROWSER = ["-m", "browser", "tests/test_browser.py"]
 def run_tests(arguments: Sequence[str] = ()) -> int:
     """Run pytest in the quick profile, offline, in folders that are gone afterwards; returns its exit status.
 
-    ``arguments`` go to pytest: ``-k conv``, ``notebooks/01_conv_arithmetic.ipynb``, ``tests``. ``--browser`` is ours:
-    only the tests that drive JupyterLab in a real browser (they need chromium or Chrome).
+    ``arguments`` go to pytest: ``-k conv``, ``notebooks/01_conv_arithmetic.ipynb``, ``tests``. Ours are
+    ``--browser``: only the tests that drive JupyterLab in a real browser (they need chromium or Chrome), and
+    ``--colab``: every notebook, or those named, in a replica of Google Colab.
     """
+    if "--colab" in arguments:
+        from helpers import cmd_colab
+
+        return cmd_colab.run_tests([argument for argument in arguments if argument != "--colab"])
     if "--browser" in arguments:
         arguments = [*BROWSER, *(argument for argument in arguments if argument != "--browser")]
     plain = [] if sys.stdout.isatty() else ["--color=no"]  # nbval colours a log file too, unless told not to

@@ -1,0 +1,56 @@
+"""The replica of Google Colab: what it is made from, and what a notebook finds there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+import zipfile
+
+from helpers import cmd_colab, environment
+
+PUBLISHED = """\
+torch==2.12.0+cu128
+Ipywidgets==7.7.2
+matplotlib @ file:///somewhere
+unknown-to-the-kit==1.0
+"""
+
+
+def test_constraints_hold_what_the_kit_needs_except_what_it_brings():
+    named = {cmd_colab._plain(line.split("==")[0]) for line in cmd_colab.pins(cmd_colab.CONSTRAINTS.read_text())}
+    assert set(environment.needs(cmd_colab.cmd_run.KIT)) <= named  # so that a notebook on Colab installs nothing
+
+
+def test_refreshing_takes_over_new_versions_and_the_source():
+    old = "# Source: before\ntorch==2.11.0\nipywidgets==7.7.1\nmatplotlib==3.10.0\n"
+    new, changes = cmd_colab.refreshed(old, PUBLISHED, source="there, today")
+    assert new == "# Source: there, today\ntorch==2.12.0\nipywidgets==7.7.2\nmatplotlib==3.10.0\n"
+    assert changes == ["torch: 2.11.0 -> 2.12.0", "ipywidgets: 7.7.1 -> 7.7.2"]
+
+
+def test_the_server_hands_out_the_set_up_file_and_a_kit_that_colab_setup_takes(tmp_path):
+    with cmd_colab.server() as url:
+        setup = urllib.request.urlopen(f"{url}/colab_setup.py").read()
+        (tmp_path / "kit.zip").write_bytes(urllib.request.urlopen(f"{url}/kit.zip").read())
+    assert setup == (cmd_colab.cmd_run.KIT / "colab_setup.py").read_bytes()
+    with zipfile.ZipFile(tmp_path / "kit.zip") as archive:
+        names = archive.namelist()
+    assert "cnn-course-kit-main/helpers/runtime.py" in names and "cnn-course-kit-main/pyproject.toml" in names
+    assert not [name for name in names if "/.git/" in name or "/.venv" in name]
+
+
+def test_in_the_replica_colab_is_seen_and_github_is_the_servers(monkeypatch, tmp_path):
+    code = (
+        "import urllib.request; from helpers import runtime, drive; assert runtime.in_colab();"
+        "print(urllib.request.urlopen('https://raw.githubusercontent.com/a/b/main/colab_setup.py').read()[:9]);"
+        "from google.colab import files; assert files.upload() == {};"
+        "drive.mount()"
+    )
+    with cmd_colab.server() as url:
+        monkeypatch.setenv("COLAB_REPLICA_SERVER", url)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(cmd_colab.REPLICA / "site"), str(cmd_colab.cmd_run.KIT)]))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == 'b\'"""Bring \'\n'
+    assert "Google Drive was not connected: permission was not given" in done.stderr
