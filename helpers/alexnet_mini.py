@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 WEIGHTS_FILE = Path(__file__).with_name("alexnet_mini.pt")
-WEIGHTS_SHA256 = "1bc0b9b946f48612d081f3d510cce34b34d77a822c8b885b1b1837c16b26b9d5"
+WEIGHTS_SHA256 = "bce4baa409374c29ba07ba83e9f25fae3d3c5b0d44f15472f61a3df6385d8edc"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures, as torchvision's networks expect
 CHANNELS = (48, 128, 192, 192, 192)  # of the five convolutions; AlexNet in torchvision: 64, 192, 384, 256, 256
 HIDDEN = 384  # width of the first two linear layers; AlexNet: 4096
