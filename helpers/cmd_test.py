@@ -18,6 +18,7 @@ from helpers import cmd_record, cmd_run
 
 # Strict: stored outputs are compared, cell by cell, unless a cell is tagged nbval-ignore-output.
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "--nbval-kernel-startup-timeout=120"]
+NBVAL += [f"--nbval-sanitize-with={cmd_run.KIT / 'tests' / 'nbval_sanitize.cfg'}"]
 BROWSER = ["-m", "browser", "tests/test_browser.py"]
 
 
