@@ -4,7 +4,7 @@
 The floors of the house, imports go down only:
 
 =========  =======================================================================================
-3  glue    widgets (explorer), board, exercises (answers, questions)
+3  glue    widgets (explorer), widgets_maps, widgets_network, widgets_zoo, board, exercises (answers, questions)
 2  views   svg, plotting
 1  work    loaders (decoding, augment), digits, models (architectures: lenet, alexnet2012, cifar_nets; alexnet_mini,
            pretrain), training (history, results, checkpoints, resuming, acceleration, optimizers, progress),
@@ -13,8 +13,8 @@ The floors of the house, imports go down only:
            doctor, standin, conv_math
 =========  =======================================================================================
 
-In brackets: the modules behind one, which a notebook does not call by name. What a file's name begins with says where it
-belongs: ``svg_strip`` is drawn by ``svg``, ``questions_pool`` is part of ``questions``, ``cmd_run`` is a command of
+In brackets: the modules behind one, which a notebook does not call by name. What a file's name begins with says where
+it belongs: ``svg_strip`` is drawn by ``svg``, ``questions_pool`` is part of ``questions``, ``cmd_run`` is a command of
 ``python -m helpers``.
 """
 

@@ -36,9 +36,13 @@ def run_tests(arguments: Sequence[str] = ()) -> int:
     if "--browser" in arguments:
         arguments = [*BROWSER, *(argument for argument in arguments if argument != "--browser")]
     plain = [] if sys.stdout.isatty() else ["--color=no"]  # nbval colours a log file too, unless told not to
-    command = [sys.executable, "-m", "pytest", "-p", __name__, *NBVAL, *plain, "--durations=10", *arguments]
+    workers = 1 if arguments else min(4, os.cpu_count() or 1)  # what was asked for by name runs here, one by one
+    parallel = ["-n", str(workers), "--dist=loadfile"] if workers > 1 else []
+    command = [sys.executable, "-m", "pytest", "-p", __name__, *NBVAL, *parallel, *plain, "--durations=10", *arguments]
     with tempfile.TemporaryDirectory(prefix="cnn-course-kit-", ignore_cleanup_errors=True) as scratch:
         env = cmd_record.fresh_environment(Path(scratch), persist="tests")
+        if parallel:  # two times two threads on two cores would mostly wait for each other
+            env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
         return cmd_run.call(command, cwd=cmd_run.KIT, env=cmd_run.kernel_environment(env))
 
 

@@ -194,5 +194,21 @@ QUESTIONS: tuple[Question, ...] = (
         f"{FULL:,} / {PAIR:,} = {{times:.2f}}.",
         tolerance=0.06,
     ),
+    question(
+        "cost-13",
+        "The rows of the lecture's VGG-16 table add up to 15.24 million values for one picture. How many MB (a million "
+        "bytes) is that in float32? One decimal.",
+        {"mb": 15.24 * 4},
+        "The line below the table says 24M and 96 MB: it is not the sum of its rows.",
+        [
+            ("took the slide", 96, "That is the slide's figure. Compute it from the rows."),
+            ("forgot the 4 bytes", 15.24, "You counted one byte for each number. A float32 has more."),
+            ("divided by 1024 squared", 15.24e6 * 4 / MIB, "That is in MiB. One MB is 1,000,000 bytes."),
+            ("took 8 bytes", 15.24 * 8, "You took 8 bytes for each number. That is float64."),
+        ],
+        ("How many bytes has a float32?", "Values x 4 bytes."),
+        "15.24 million * 4 bytes = {mb:.1f} MB.",
+        tolerance=0.1,
+    ),
 )
 PRACTICE = {"cost": (_random_macs, _random_memory)}

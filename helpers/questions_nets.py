@@ -228,5 +228,108 @@ QUESTIONS: tuple[Question, ...] = (
         ("Read the abstract of the VGG paper to its end.",),
         "{network}, with 6.7 % top-5 error.",
     ),
+    question(
+        "nets-29",
+        "ImageNet's challenge has 1000 classes, equally many pictures of each. Somebody guesses five of the classes at "
+        "random. How many percent is the top-5 error?",
+        {"percent": 100 * (1 - 5 / 1000)},
+        "An error of 16.4 % is far from perfect, and very far from guessing.",
+        [
+            ("took one guess", 100 * (1 - 1 / 1000), "That is the top-1 error. Five guesses are allowed."),
+            ("gave the accuracy", 100 * 5 / 1000, "So often one of the five is right. How often is none?"),
+            ("divided by five", 100 / 5, "There are 1000 classes, not five."),
+        ],
+        ("How many of the 1000 classes are not among the five?", "Error: 100 percent minus what is right."),
+        "5 of 1000 are right by chance, 0.5 percent; the error is 100 - 0.5 = {percent:.1f} percent.",
+        tolerance=0.04,
+    ),
+    question(
+        "nets-30",
+        "Which of these did the AlexNet paper introduce?",
+        {"introduced": "neither"},
+        "Dropout: Hinton et al., July 2012; the abstract says \"recently-developed\". ReLU: Nair and Hinton 2010, and "
+        "earlier. AlexNet made both famous.",
+        [
+            ("took dropout", "dropout", "The abstract calls it a \"recently-developed\" method, and cites a paper."),
+            ("took ReLU", "ReLU", "The paper cites Nair and Hinton for it, two years earlier."),
+        ],
+        ("Read the abstract: which words stand before \"dropout\"?",),
+        "It introduced {introduced} of them: it cites others for both.",
+    ),
+    question(
+        "nets-31",
+        "How many neurons (numbers that come out) has the first convolution of the 2012 AlexNet: 96 maps of 55 x 55?",
+        {"neurons": 55 * 55 * 96},
+        "The caption of the paper's figure says 253,440. It does not fit the 55 x 55 that its text implies.",
+        [
+            ("took the caption", 253440, "So says the caption of the paper's figure. Compute it."),
+            ("took one map", 55 * 55, "That is one map. How many are there?"),
+            ("forgot to square", 55 * 96, "A map is as high as it is wide."),
+            ("took the parameters", (11 * 11 * 3 + 1) * 96, "Those are the parameters. Neurons are what comes out."),
+        ],
+        ("Width x height x depth.",),
+        "55 * 55 * 96 = {neurons:,}.",
+    ),
+    question(
+        "nets-25",
+        "A linear classifier, f(x) = Wx + b, for pictures of 28 x 28 in grey and 10 classes. How many parameters does it "
+        "have, biases included?",
+        {"parameters": linear_count(784, 10)},
+        "Each row of W is a template as large as the picture.",
+        [
+            ("forgot the biases", 7840, "You left out b: one number for each class."),
+            ("took one side", linear_count(28, 10), "A picture has 28 rows of 28 pixels each."),
+            ("took one template", 785, "That is for one class. There are ten."),
+            ("took three colours", linear_count(3 * 784, 10), "The pictures are grey: one number a pixel."),
+        ],
+        ("How many numbers go in, how many come out?", "(inputs + 1) * outputs.", "(28 * 28 + 1) * 10."),
+        "(784 + 1) * 10 = {parameters:,}.",
+    ),
+    question(
+        "nets-26",
+        f"A network 784 -> h -> 10 with one hidden layer should have about as many parameters as LeNet-5 ({LENET:,}), "
+        "biases included. For which h does it come nearest? A whole number.",
+        {"hidden": 78},
+        "LeNet spends most of its parameters in a fully connected layer too, but behind its convolutions.",
+        [
+            ("rounded down", 77, "That gives 61,225: near, but the next one is nearer."),
+            ("forgot the output layer", 79, "You divided by 785. Each hidden unit also has 10 weights that leave it."),
+            ("gave the parameters", linear_count(784, 78, 10), "That is the number of parameters. How many units?"),
+        ],
+        (
+            "Count the parameters with h as an unknown.",
+            "(784 + 1) * h + (h + 1) * 10 = 795 * h + 10.",
+            f"({LENET:,} - 10) / 795, rounded.",
+        ),
+        "795 * h + 10 is nearest to 61,706 for h = {hidden}: 62,020.",
+    ),
+    question(
+        "nets-27",
+        "How many pictures does the training part of MNIST hold?",
+        {"pictures": 60_000},
+        "A slide says 10^3. ImageNet's 1.3 million are about 20 times as many.",
+        [
+            ("took the slide's number", 1000, "So says a slide. Count them."),
+            ("took the test part", 10_000, "Those are the test pictures."),
+            ("took both parts", 70_000, "Those are both parts together."),
+            ("took one class", 6000, "About so many show each digit. There are ten digits."),
+        ],
+        ("There are about 6000 of each digit.",),
+        "{pictures:,}, and 10,000 for the test.",
+    ),
+    question(
+        "nets-28",
+        "The pixels of all pictures, for training and for the test, are shuffled in the same way. A two-layer MLP and "
+        "LeNet are trained on them. Which of them reads fewer test pictures than without the shuffling?",
+        {"network": "LeNet"},
+        "To a fully connected layer the order of its inputs means nothing; a convolution relies on neighbours.",
+        [
+            ("took the MLP", "the MLP", "Its weights can be shuffled along with the pixels. What has it lost?"),
+            ("took both", "both", "One of the two never knew which pixels are neighbours."),
+            ("took none", "none", "No information is lost, but one of the two has a use for neighbours."),
+        ],
+        ("Which of them knows that two pixels are neighbours?",),
+        "{network}.",
+    ),
 )
 PRACTICE = {"nets": (_random_stack,)}

@@ -202,5 +202,40 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     filters("params-16", 64, 64, 3, bias=False, story="A 3 x 3 convolution of ResNet-18's first stage, bias=False.",
             insight="Batch norm follows and subtracts the mean, so a bias would do nothing."),
+    question(
+        "params-17",
+        "VGG-19 has three more convolutions of 3 x 3 than VGG-16: one from 256 to 256 channels, two from 512 to 512. "
+        "How many parameters more, biases included?",
+        {"parameters": parameter_count(256, 256, 3) + 2 * parameter_count(512, 512, 3)},
+        "Four percent more parameters, a quarter more work: convolutions are small and busy.",
+        [
+            ("forgot the biases", 9 * 256 * 256 + 2 * 9 * 512 * 512, "You left out the biases."),
+            ("took one of the two", parameter_count(256, 256, 3) + parameter_count(512, 512, 3),
+             "There are two convolutions with 512 channels."),
+            ("took three of 512", 3 * parameter_count(512, 512, 3), "One of the three has 256 channels."),
+            ("took flat filters", 10 * 256 + 2 * 10 * 512, "Each filter is as deep as its input."),
+        ],
+        (
+            "Count one layer of each kind.",
+            "(3 * 3 * 256 + 1) * 256 for the first.",
+            "Then (3 * 3 * 512 + 1) * 512, twice.",
+        ),
+        "590,080 + 2 * 2,359,808 = {parameters:,}.",
+    ),
+    question(
+        "params-18",
+        "VGG-16 has 4,224 filters in its convolutions, and linear layers with 4096, 4096 and 1000 outputs. How many of "
+        "its 138 million parameters are biases?",
+        {"biases": 4224 + 4096 + 4096 + 1000},
+        "A ten-thousandth: \"not counting biases\" in the lecture's table hardly matters.",
+        [
+            ("forgot the linear layers", 4224, "Those are the biases of the convolutions."),
+            ("forgot the convolutions", 4096 + 4096 + 1000, "Those are the biases of the linear layers."),
+            ("forgot a linear layer", 4224 + 4096 + 1000, "There are two linear layers with 4096 outputs."),
+            ("counted the layers", 16, "That would be one bias a layer. Each filter and each neuron has one."),
+        ],
+        ("One bias for each filter, and one for each neuron of a linear layer.", "Add the four numbers."),
+        "4,224 + 4,096 + 4,096 + 1,000 = {biases:,}.",
+    ),
 )
 PRACTICE = {"params": (_random_filters, _random_linear)}

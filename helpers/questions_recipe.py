@@ -155,5 +155,38 @@ QUESTIONS: tuple[Question, ...] = (
         ("First sigmoid(2).", "sigmoid(2) = 1 / (1 + exp(-2)) = 0.881.", "2 * 0.881 - 1."),
         "sigmoid(2) = 0.8808, and 2 * 0.8808 - 1 = {value:.3f}.",
     ),
+    question(
+        "training-21",
+        "A 3x3 convolution with 128 input channels and 64 output channels, followed by ReLU. Which standard deviation "
+        "do its weights get from He's initialisation (fan in)? Three decimals.",
+        {"std": math.sqrt(2 / (3 * 3 * 128))},
+        "ReLU sets about half of the numbers to zero; the 2 makes up for it, layer by layer.",
+        [
+            ("took Xavier's", math.sqrt(2 / (3 * 3 * 128 + 3 * 3 * 64)),
+             "That is Xavier's: it adds inputs and outputs. He's counts the inputs only."),
+            ("counted the outputs", math.sqrt(2 / (3 * 3 * 64)), "You counted the outputs. An output has how many inputs?"),
+            ("forgot the kernel", math.sqrt(2 / 128), "Each output sees 3x3 places of every input channel."),
+            ("forgot the 2", math.sqrt(1 / (3 * 3 * 128)), "You forgot the 2, which makes up for ReLU."),
+            ("forgot the root", 2 / (3 * 3 * 128), "That is the variance. The standard deviation is its square root."),
+        ],
+        ("How many inputs has one output number?", "3 * 3 * 128 = 1152.", "sqrt(2 / 1152)."),
+        "3 * 3 * 128 = 1152 inputs; sqrt(2 / 1152) = {std:.4f}.",
+        tolerance=0.0006,
+    ),
+    question(
+        "training-22",
+        "A slide gives \"weight decay of 1e-5\" for ResNet. Which weight decay does the paper (He et al. 2015) use?",
+        {"decay": 1e-4},
+        "AlexNet's is five times as large: 5e-4.",
+        [
+            ("copied the slide", 1e-5, "That is the slide's. The paper says 0.0001."),
+            ("took AlexNet's", 5e-4, "That is AlexNet's."),
+            ("took the momentum", 0.9, "That is the momentum."),
+            ("took the learning rate", 0.1, "That is the learning rate at the start."),
+        ],
+        ("Section 3.4 of the paper: \"We use a weight decay of ...\"", "Ten times the slide's."),
+        "{decay:g}, as 0.0001 in section 3.4 of the paper.",
+        tolerance=1e-6,
+    ),
 )
 PRACTICE = {"training": (_random_dropout,)}

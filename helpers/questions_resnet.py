@@ -1,7 +1,8 @@
-"""Topic "nets", second half: ResNet, its blocks and why they are there."""
+"""Topic "nets", second half: ResNet, its blocks and why they are there, and the networks that came after it."""
 
 from __future__ import annotations
 
+import math
 import random
 
 from helpers.conv_math import parameter_count
@@ -144,6 +145,83 @@ QUESTIONS: tuple[Question, ...] = (
         ],
         ("Look at the training error, not at the test error.", "Could the deeper net copy the shallow one?"),
         "The deeper net could copy the shallow one, but training does not find that: it is {reason}.",
+    ),
+    question(
+        "nets-20",
+        "ResNet-50 gets a photo of 320 x 480 px (height x width) in place of 224 x 224. Its stem and its stages halve "
+        "the map five times. How high and how wide is the last map, before it is averaged?",
+        {"height": 320 // 2**5, "width": 480 // 2**5},
+        "The average makes one number of each map, however large: the linear layer never sees the size.",
+        [
+            ("took the usual map", {"height": 7, "width": 7}, "That is the map of a 224 x 224 picture."),
+            ("halved four times", {"height": 320 // 2**4, "width": 480 // 2**4},
+             "That is after four halvings. The stem alone halves twice: convolution and max pooling."),
+            ("swapped the two", {"height": 480 // 2**5, "width": 320 // 2**5}, "You have swapped the two."),
+            ("halved six times", {"height": 320 // 2**6, "width": 480 / 2**6}, "That is one halving too many."),
+        ],
+        ("Five halvings: by which number do you divide?", "Divide both sides by 32."),
+        "320 / 32 = {height}, 480 / 32 = {width}.",
+    ),
+    question(
+        "nets-21",
+        "He et al. start a ReLU network with weights of standard deviation sqrt(2 / fan-in). A 3 x 3 convolution has "
+        "64 channels in and 64 out. Which standard deviation? Four decimals.",
+        {"std": math.sqrt(2 / (9 * 64))},
+        "The 2 makes up for the half of the numbers that ReLU sets to zero. Xavier's initialisation does not have it.",
+        [
+            ("took Xavier's", math.sqrt(1 / (9 * 64)),
+             "That is Xavier's for as many channels in as out: it does not know of the ReLU."),
+            ("forgot the channels", math.sqrt(2 / 9), "Fan-in counts all the inputs of a neuron, through the depth."),
+            ("forgot the window", math.sqrt(2 / 64), "Fan-in counts all the inputs of a neuron: 3 x 3 places."),
+            ("gave the variance", 2 / (9 * 64), "That is the variance. The standard deviation is its root."),
+        ],
+        ("Fan-in: how many numbers does one output add up?", "3 * 3 * 64 = 576.", "The root of 2 / 576."),
+        "sqrt(2 / (3 * 3 * 64)) = {std:.4f}.",
+        tolerance=0.0005,
+    ),
+    question(
+        "nets-22",
+        "AlexNet: 61.1 million parameters, 0.71 billion multiply-adds. ResNet-50: 25.6 million parameters, 4.09 "
+        "billion multiply-adds. Whose file of weights is larger, and which one does more work for a picture?",
+        {"larger_file": "AlexNet", "more_work": "ResNet-50"},
+        "Parameters and work are different things: a convolution uses each weight at every place, a linear layer once.",
+        [
+            ("took work for the file", {"larger_file": "ResNet-50"}, "A file holds the parameters. Who has more?"),
+            ("took parameters for work", {"more_work": "AlexNet"},
+             "Work is counted in multiply-adds, not in parameters."),
+        ],
+        ("The file holds one number for each parameter.", "Work: multiply-adds."),
+        "File: {larger_file} (233 MiB against 98). Work: {more_work} (nearly six times as much).",
+    ),
+    question(
+        "nets-23",
+        "ShuffleNet makes its 1 x 1 convolutions cheaper with groups. From 240 to 240 channels in 3 groups: how many "
+        "weights are left? No biases.",
+        {"weights": parameter_count(240, 240, 1, groups=3, bias=False)},
+        "A third. The groups never meet in such a layer, so the network shuffles the channels after it.",
+        [
+            ("forgot the groups", 240 * 240, "That is without groups: every filter sees all the channels."),
+            ("divided twice", 240 * 240 // 9,
+             "You divided both channels. There are still 240 filters; each sees a third of the input."),
+            ("made it depthwise", 240, "That would be 240 groups, one channel each."),
+        ],
+        ("How many channels does one filter see?", "240 filters of 1 x 1 x 80."),
+        "240 * (240 / 3) = {weights:,}.",
+    ),
+    question(
+        "nets-24",
+        "Top-5 errors of the winners of the ImageNet challenge: 16.4 % (2012), 11.7 % (2013), 6.7 % (2014), 3.6 % "
+        "(2015), 3.0 % (2016), 2.3 % (2017). A trained person was measured at 5.1 %. In which year did a network first "
+        "do better?",
+        {"year": 2015},
+        "It was ResNet. One person, 1500 pictures, 120 breeds of dogs among the classes: take the 5.1 with care.",
+        [
+            ("one year early", 2014, "6.7 % is more errors than 5.1 %."),
+            ("one year late", 2016, "There is an earlier year with fewer than 5.1 %."),
+            ("took AlexNet", 2012, "16.4 % was a leap, but three times the person's error."),
+        ],
+        ("Look for the first number below 5.1.",),
+        "3.6 % in {year}.",
     ),
 )
 PRACTICE = {"nets": (_random_bottleneck,)}

@@ -190,5 +190,67 @@ QUESTIONS: tuple[Question, ...] = (
         ("How far are the backbone's weights from good ones?",),
         "A {rate} one, often a tenth of the head's or less.",
     ),
+    question(
+        "transfer-14",
+        "Two networks reach 90 % and 80 %. Their average, weight by weight, reaches 40 %. The barrier is how far the "
+        "middle lies below the straight line between the ends. How many percent is that?",
+        {"barrier": 45},
+        "A barrier this high says that the two networks lie in different basins.",
+        [
+            ("measured from the better one", 50, "You measured from the better end. Where is the line in the middle?"),
+            ("measured from the worse one", 40, "That is measured from the worse end, or is the accuracy itself."),
+            ("took the line's height", 85, "That is the height of the straight line. How far below it is the middle?"),
+        ],
+        ("Where is the straight line between 90 and 80, half way along?", "Half of the sum of the ends, minus 40."),
+        "(90 + 80) / 2 - 40 = {barrier}.",
+    ),
+    question(
+        "transfer-15",
+        "Two runs from scratch on one processor, with the same data and settings. What must they share to end in "
+        "exactly the same weights: \"initialisation\", \"batch order\" or \"both\"?",
+        {"shared": "both"},
+        "With both, it is the same computation twice. With one of the two, the runs part after the first steps.",
+        [
+            ("took the first weights", "initialisation", "From equal weights, other batches lead to other steps."),
+            ("took the order", "batch order", "The same batches, but where do the two runs begin?"),
+        ],
+        ("What does the first step depend on?",),
+        "They must share {shared}: first weights, and every batch in its turn (dropout too).",
+    ),
+    question(
+        "transfer-16",
+        "Two networks answer four-way questions. Both are right in 90 % of the cases, and their mistakes have nothing "
+        "to do with each other: a wrong answer is any of the three others, each as likely. How often do the two give "
+        "the same answer? Percent, one decimal.",
+        {"percent": 100 * (0.9 * 0.9 + 0.1 * 0.1 / 3)},
+        "Accurate networks agree anyway. Agreement says something where it is higher than that.",
+        [
+            ("forgot the shared mistakes", 100 * 0.9 * 0.9,
+             "You counted the cases in which both are right. They can also make the same mistake."),
+            ("counted all double mistakes", 100 * (0.9 * 0.9 + 0.1 * 0.1),
+             "When both are wrong, they still have three answers to choose from."),
+            ("took the accuracy", 90, "That is how often one of them is right."),
+        ],
+        ("Both right, or both wrong in the same way.", "0.9 * 0.9 + 0.1 * 0.1 / 3, times 100."),
+        "100 * (0.81 + 0.01 / 3) = {percent:.1f} percent.",
+        tolerance=0.06,
+    ),
+    question(
+        "transfer-17",
+        "A network of 8 layers is fine-tuned with a rate for every layer: the last one learns with 0.001, each layer "
+        "before it with half the rate of the next. Which rate has the first layer? Give it times a million, to one "
+        "decimal.",
+        {"lr": 1000 * 0.5**7},
+        "About a hundredth of the last layer's rate: the first filters hardly move.",
+        [
+            ("halved eight times", 1000 * 0.5**8, "You halved once too often: how many steps lead from layer 8 to 1?"),
+            ("halved six times", 1000 * 0.5**6, "You halved once too little: how many steps lead from layer 8 to 1?"),
+            ("divided by the layers", 1000 / 8, "The rate is halved at each step, not shared out over the layers."),
+            ("halved once", 500, "That is the layer before the last."),
+        ],
+        ("How often is the rate halved on the way from the last layer to the first?", "0.001 * 0.5 to the power of 7."),
+        "0.001 * 0.5^7 = {lr:.1f} millionths.",
+        tolerance=0.06,
+    ),
 )
 PRACTICE = {"transfer": (_random_head,)}

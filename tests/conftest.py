@@ -17,6 +17,8 @@ matplotlib.use("agg")  # in this process only: the notebooks' kernels keep their
 
 def pytest_configure(config: pytest.Config) -> None:
     """The same settings for fixtures that live longer than a test, and for the kernels of notebooks."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the process that started this one has done it
     scratch = tempfile.TemporaryDirectory(prefix="cnn-course-kit-", ignore_cleanup_errors=True)
     config.add_cleanup(scratch.cleanup)
     os.environ["KIT_HOME"] = str(Path(scratch.name) / "home")
