@@ -272,8 +272,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     question(
         "nets-25",
-        "A linear classifier, f(x) = Wx + b, for pictures of 28 x 28 in grey and 10 classes. How many parameters does it "
-        "have, biases included?",
+        "A linear classifier, f(x) = Wx + b, for pictures of 28 x 28 in grey and 10 classes. How many parameters does "
+        "it have, biases included?",
         {"parameters": linear_count(784, 10)},
         "Each row of W is a template as large as the picture.",
         [

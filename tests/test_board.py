@@ -1,0 +1,294 @@
+"""The training board without a browser: the thread, the controls, and the picture (ipywidgets 7.7 and 8)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import svg_board
+from helpers.board import TrainingBoard
+from helpers.svg import Picture
+from helpers.svg_board import BoardState, board_picture
+
+
+def stripes(count: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures (N, 1, 8, 8) with noise and a bright column (class 0) or row (class 1): learned in a few steps."""
+    generator = torch.Generator().manual_seed(0)
+    images = 0.2 * torch.rand(count, 1, 8, 8, generator=generator)
+    labels = torch.arange(count) % 2
+    images[labels == 0, :, :, 3] += 1
+    images[labels == 1, :, 3, :] += 1
+    return images, labels
+
+
+def small_net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+
+
+def board(model: nn.Module | None = None, **settings) -> TrainingBoard:
+    images, labels = stripes()
+    model = small_net() if model is None else model
+    return TrainingBoard(model, (images[:150], labels[:150]), (images[150:], labels[150:]), **settings)
+
+
+def until(condition, seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    assert until(lambda: all(thread.name != "training board" for thread in threading.enumerate())), "still training"
+
+
+# ---- training ------------------------------------------------------------------------------------------------------
+
+
+def test_it_learns_and_says_so():
+    shown = board(lr=0.05)
+    assert shown.state.status == "not started" and shown.steps == 0 and "not started" in repr(shown)
+    shown.run(60)
+    assert shown.steps == 60 and not shown.running and shown.problem == ""
+    assert shown.state.losses[0] > 0.4 and np.mean(shown.state.losses[-10:]) < 0.1
+    assert shown.state.checks[-1] == (60, 100.0)
+    assert shown.picture.value == shown.svg() == board_picture(shown.state)
+
+
+def test_the_steps_are_those_of_sgd_with_momentum():
+    ours, images, labels = small_net(), *stripes()
+    board(ours, lr=0.1, batch_size=150).run(5)  # one batch an epoch, so its order does not matter
+    theirs = small_net()
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(5):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(images[:150]), labels[:150]).backward()
+        optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_new_learning_rate_acts_while_it_trains():
+    shown = board(lr=0.01, most_steps=10**6)
+    shown.start()
+    assert until(lambda: shown.steps > 5)
+    assert shown.running and shown.start_button.description == "Stop"
+    shown.rate.value = 0.1
+    assert until(lambda: len(shown.state.rates) == 2)
+    shown.stop()
+    (first, before), (at, after) = shown.state.rates
+    assert (first, before, after) == (0, 0.01, 0.1) and 5 < at < shown.steps
+    assert shown._trainer.optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_start_returns_at_once_and_stop_ends_soon():
+    shown = board(most_steps=10**6)
+    began = time.monotonic()
+    shown.start()
+    assert shown.running and time.monotonic() - began < 2
+    shown.start()  # once more changes nothing
+    assert sum(thread.name == "training board" for thread in threading.enumerate()) == 1
+    assert until(lambda: shown.steps > 0)
+    shown.stop()
+    steps = shown.steps
+    assert not shown.running and shown.state.status == "stopped" and shown.start_button.description == "Start"
+    time.sleep(0.05)
+    assert shown.steps == steps
+    shown.stop()  # it stands already
+
+
+def test_the_buttons_start_stop_and_begin_anew():
+    shown = board(most_steps=10**6)
+    weights = [p.detach().clone() for p in shown._trainer.model.parameters()]
+    shown.start_button.click()
+    assert until(lambda: shown.steps > 3)
+    shown.start_button.click()
+    assert not shown.running and shown.steps > 3
+    shown.anew_button.click()
+    assert shown.steps == 0 and shown.state.status == "not started"
+    assert all(torch.equal(a, b) for a, b in zip(weights, shown._trainer.model.parameters(), strict=True))
+
+
+def test_it_goes_on_where_it_stopped_and_begins_anew_the_same():
+    shown, whole = board(), board()
+    shown.run(10)
+    shown.run(10)
+    whole.run(20)
+    assert shown.state.losses == whole.state.losses
+    shown.reset()
+    shown.run(20)
+    assert shown.state.losses == whole.state.losses
+
+
+def test_it_stops_by_itself():
+    shown = board(most_steps=7)
+    shown.start()
+    shown.wait()
+    assert shown.steps == 7
+
+
+def test_the_picture_is_redrawn_while_it_trains():
+    shown, drawn = board(most_steps=10**6, redraw_seconds=0.0), []
+    shown.picture.observe(lambda change: drawn.append(threading.current_thread().name), names="value")
+    shown.start()
+    assert until(lambda: len(drawn) >= 3)
+    shown.stop()
+    assert set(drawn) == {"training board"}
+
+
+def test_caller_keeps_random_numbers_and_gets_eval_mode():
+    model, before = small_net(), torch.get_rng_state()
+    board(model).run(5)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not any(module.training for module in model.modules())
+
+
+def test_an_interrupt_stops_it(monkeypatch, capsys):
+    shown = board(most_steps=10**6)
+    shown.start()
+    joins = []
+
+    def join(timeout=None):
+        joins.append(timeout)
+        if len(joins) == 1:
+            raise KeyboardInterrupt
+        threading.Thread.join(shown._thread, timeout)
+
+    monkeypatch.setattr(shown._thread, "join", join)
+    shown.wait()
+    assert not shown.running and "Stopped by you after" in capsys.readouterr().out
+
+
+def test_a_new_board_stops_the_one_whose_cell_is_run_again():
+    old = board(most_steps=10**6)
+    old.start()
+    assert until(lambda: old.steps > 0)
+    new = board()
+    assert not old.running and new.state.status == "not started"
+
+
+# ---- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+class Breaks(nn.Module):
+    """Works until its third call in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.calls = small_net(), 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += self.training
+        if self.calls == 3:
+            raise RuntimeError("the cable was pulled")
+        return self.net(images)
+
+
+def test_an_exception_in_the_thread_becomes_a_sentence():
+    shown = board(Breaks())
+    shown.run(10)
+    assert shown.problem == "The training stopped by itself: RuntimeError: the cable was pulled"
+    assert shown.steps == 2 and not shown.running and shown.start_button.description == "Start"
+    assert "the cable was pulled" in shown.picture.value and "the cable was pulled" in repr(shown)
+    assert not shown._trainer.model.training
+
+
+def test_a_loss_that_is_no_number_says_what_to_do_and_start_begins_anew():
+    class Exploding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = small_net()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.net(images) ** 3
+
+    shown = board(Exploding(), lr=10.0)
+    shown.run(200)
+    assert shown.problem.startswith("The loss became nan with the learning rate 10: the steps were too large. Move")
+    shown.svg()
+    shown.rate.value = 0.01
+    shown.run(3)
+    assert shown.problem == "" and shown.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": 20}, r"lr=20 must be from 0.0001 to 10"),
+        ({"train": (torch.rand(3, 1, 8, 8), torch.zeros(2, dtype=torch.long))}, "train has 3 images and 2 labels"),
+        ({"val": (torch.rand(0, 1, 8, 8), torch.zeros(0, dtype=torch.long))}, "val has 0 images and 0 labels"),
+        (
+            {"train": (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2, dtype=torch.long))},
+            r"train holds torch.uint8 images; pass what the network takes",
+        ),
+    ],
+    ids=["learning rate", "lengths", "empty", "integers"],
+)
+def test_wrong_arguments(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingBoard(**({"model": small_net(), "train": stripes(), "val": stripes()} | change))
+
+
+# ---- the widget ------------------------------------------------------------------------------------------------------
+
+
+def test_core_widgets_only_and_no_output_widget():
+    todo, names = [board()], set()
+    while todo:
+        widget = todo.pop()
+        names.add(widget._model_name)
+        assert widget._model_module in ("@jupyter-widgets/base", "@jupyter-widgets/controls")
+        todo += getattr(widget, "children", ())
+    assert "FloatLogSliderModel" in names and "OutputModel" not in names
+
+
+# ---- the picture -----------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_of_a_state():
+    rng = np.random.default_rng(0)
+    losses = tuple(2.3 * 0.99**step for step in range(1000))
+    state = BoardState(losses, ((500, 80.0), (1000, 93.5)), ((0, 0.02), (400, 0.1)), rng.normal(size=(6, 1, 5, 5)), "x")
+    picture = board_picture(state)
+    assert isinstance(picture, Picture)
+    ElementTree.fromstring(picture)
+    assert "x: 1,000 steps, learning rate 0.1" in picture.alt and "93.5 % of the validation" in picture.alt
+    assert "6 filters of 5 × 5" in picture.alt and "training loss 2.30 at the first step" in picture.alt
+    assert picture.count("<polyline") == 2 and ">learning rate 0.1<" in picture
+    assert "#000000" in picture and "#ffffff" in picture  # lowest and highest weight
+    curve = picture.split('<polyline points="')[1].split('"')[0].split()
+    assert len(curve) == svg_board.CURVE_POINTS
+
+
+def test_the_mean_curve_keeps_the_mean():
+    values = np.random.default_rng(1).random(1501)
+    points = svg_board._thinned(tuple(values))
+    weights = np.diff([0, *(at for at, _ in points)])
+    assert points[-1][0] == 1501 and len(points) == svg_board.CURVE_POINTS
+    assert np.average([value for _, value in points], weights=weights) == pytest.approx(values.mean())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        BoardState(),
+        BoardState(losses=(float("nan"),) * 3, problem="It broke < & >"),
+        BoardState(losses=(0.0,), checks=((1, 0.0),), rates=((0, 1e-4),)),
+        BoardState(filters=np.zeros((64, 3, 11, 11))),
+        BoardState(filters=np.full((6, 1, 5, 5), np.nan)),
+    ],
+    ids=["nothing yet", "no numbers", "zeros", "many colour filters", "filters that broke"],
+)
+def test_any_state_can_be_drawn(state):
+    picture = board_picture(state, font_px=22)
+    for part in ElementTree.fromstring(picture).iter():
+        assert not any("nan" in value for name, value in part.attrib.items() if name != "aria-label")
