@@ -164,7 +164,8 @@ QUESTIONS: tuple[Question, ...] = (
         [
             ("took Xavier's", math.sqrt(2 / (3 * 3 * 128 + 3 * 3 * 64)),
              "That is Xavier's: it adds inputs and outputs. He's counts the inputs only."),
-            ("counted the outputs", math.sqrt(2 / (3 * 3 * 64)), "You counted the outputs. An output has how many inputs?"),
+            ("counted the outputs", math.sqrt(2 / (3 * 3 * 64)),
+             "You counted the outputs. An output has how many inputs?"),
             ("forgot the kernel", math.sqrt(2 / 128), "Each output sees 3x3 places of every input channel."),
             ("forgot the 2", math.sqrt(1 / (3 * 3 * 128)), "You forgot the 2, which makes up for ReLU."),
             ("forgot the root", 2 / (3 * 3 * 128), "That is the variance. The standard deviation is its square root."),

@@ -1,0 +1,119 @@
+"""What flows through a network, layer by layer: the size of the activations forward and of the gradients backward.
+
+Nothing here changes the network: layer modes, weights, gradients, running statistics and random numbers stay as they
+were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.Sigmoid, nn.Tanh)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer during one forward and backward pass of a batch."""
+
+    name: str  # as in ``model.named_modules()``
+    kind: str  # class of the layer, for example "ReLU"
+    mean: float  # of what it puts out
+    std: float
+    zeros: float  # share 0..1 of outputs that are exactly zero
+    dead: float  # share 0..1 of units (or maps) that are zero for every picture of the batch
+    gradient: float  # root mean square of d loss / d output
+
+
+def watch(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    kinds: Sequence[type[nn.Module]] = ACTIVATIONS,
+    training: bool = True,
+) -> list[Layer]:
+    """Send one batch forward and its cross-entropy backward; tell what every layer of ``kinds`` puts out.
+
+    Args:
+        images: whatever ``model`` takes, ``(N, ...)``; labels ``(N,)`` int64.
+        kinds: classes of layers to look at, by default the activation functions.
+        training: True lets dropout and batch norm behave as in training.
+
+    Returns:
+        one ``Layer`` for every such layer, in the order of the forward pass.
+
+    Raises:
+        ValueError: the network has no layer of these kinds.
+    """
+    seen: list[tuple[str, nn.Module, Tensor]] = []
+
+    def note(name: str, module: nn.Module, output: Tensor) -> Tensor:
+        seen.append((name, module, output if output.requires_grad else output.requires_grad_()))
+        return output.clone()  # an in-place layer that follows works on the copy
+
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        for name, module in model.named_modules()
+        if isinstance(module, tuple(kinds))
+    ]
+    try:
+        with _undisturbed(model):
+            loss = F.cross_entropy(model.train(training)(images), labels)
+            outputs = [output for _, _, output in seen]
+            gradients = torch.autograd.grad(loss, outputs, allow_unused=True) if seen else ()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not seen:
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"The network calls no layer of these kinds: {names}. Name others with kinds=(nn.Linear,).")
+    return [_layer(*found, gradient) for found, gradient in zip(seen, gradients, strict=True)]
+
+
+def table(layers: Sequence[Layer]) -> str:
+    """The statistics as text, one line a layer."""
+    width = max(5, *(len(layer.name) for layer in layers))
+    lines = [f"{'layer':{width}}  kind         mean       std   zeros    dead  gradient"]
+    lines += [
+        f"{layer.name:{width}}  {layer.kind:9}  {layer.mean:6.3f}  {layer.std:8.2g}  {layer.zeros:6.1%}  "
+        f"{layer.dead:6.1%}  {layer.gradient:8.2g}"
+        for layer in layers
+    ]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """Afterwards the modes, the running statistics and the random numbers are as they were."""
+    modes = {module: module.training for module in model.modules()}
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.enable_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        with torch.no_grad():
+            for name, value in model.named_buffers():
+                value.copy_(before[name])
+
+
+def _layer(name: str, module: nn.Module, output: Tensor, gradient: Tensor | None) -> Layer:
+    values = output.detach().float()
+    units = values.transpose(0, 1).flatten(1)  # (C, N * h * w)
+    size = 0.0 if gradient is None else gradient.float().pow(2).mean().sqrt().item()
+    return Layer(
+        name=name,
+        kind=type(module).__name__,
+        mean=values.mean().item(),
+        std=values.std().item(),
+        zeros=(values == 0).float().mean().item(),
+        dead=(units == 0).all(dim=1).float().mean().item(),
+        gradient=size,
+    )
