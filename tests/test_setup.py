@@ -234,7 +234,9 @@ def test_ctrl_c_is_left_to_the_command(tmp_path: Path) -> None:
         "import sys, time\ntry:\n    print('started', flush=True); time.sleep(30)\n"
         "except KeyboardInterrupt:\n    time.sleep(0.5); print('tidied up'); sys.exit(7)"
     )
-    script = f"import sys, colab_setup\nsys.exit(colab_setup.hand_over([sys.executable, '-c', {child!r}], '.'))"
+    # A pytest worker ignores Ctrl-C, and what it starts inherits that.
+    heeding = "import signal, sys, colab_setup\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script = heeding + f"sys.exit(colab_setup.hand_over([sys.executable, '-c', {child!r}], '.'))"
     with subprocess.Popen(
         [sys.executable, "-c", script], cwd=KIT, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
