@@ -91,9 +91,11 @@ def run_notebook(python: Path, notebook: Path, scratch: Path, url: str) -> int:
     env = cmd_record.fresh_environment(scratch, persist=notebook.stem) | {
         "PYTHONPATH": str(REPLICA / "site"),
         "COLAB_REPLICA_SERVER": url,
+        "COLAB_REPLICA_DRIVE": str(scratch / "drive" / notebook.stem),
         "KIT_SOURCE": f"{url}/kit.zip",
     }
     results = [f"--rootdir={content}", "-p", "no:cacheprovider", "--color=no", "-q", "--no-header"]
+    results.append("--disable-warnings")  # of packages that are older than this Python
     command = [str(python), "-m", "pytest", *cmd_test.NBVAL, *results, notebook.name]
     return cmd_run.call(command, cwd=content, env=env)
 
