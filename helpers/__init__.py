@@ -8,7 +8,7 @@ The floors of the house, imports go down only:
 2  views   svg, plotting
 1  work    loaders (decoding, augment), digits, models (architectures: lenet, alexnet2012, cifar_nets; alexnet_mini,
            pretrain), training (history, results, checkpoints, resuming, acceleration, optimizers, progress),
-           experiments, dissect, activations, layer_statistics, transfer
+           experiments (results_file), dissect, activations, layer_statistics
 0  ground  runtime (environment, diagnosis), drive, datasets (catalogue, download, archives, locks), pictures,
            doctor, standin, conv_math
 =========  =======================================================================================
