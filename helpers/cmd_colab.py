@@ -30,6 +30,9 @@ REPLICA = cmd_run.KIT / "tests" / "colab"
 CONSTRAINTS = REPLICA / "constraints.txt"
 PUBLISHED = "https://raw.githubusercontent.com/googlecolab/backend-info/main/pip-freeze.txt"
 ONLY_FOR_TESTS = ("nbval",)  # what Colab does not ship and the comparison needs
+MADE = re.compile(  # what lies in a copy of the kit and does not belong to it
+    r"(results|build|dist|\.venv[^/]*)/|(.*/)?(__pycache__|[^/]+\.egg-info|\.(pytest|ruff)_cache|\.hypothesis|\.ipynb_checkpoints)/"
+)
 
 
 def run_tests(arguments: Sequence[str] = ()) -> int:
@@ -116,13 +119,21 @@ def server() -> Iterator[str]:
 
 
 def pack(target: Path) -> None:
-    """Write the kit to a zip file, in a top folder, as GitHub does: what git knows or would add, nothing else."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(command, cwd=cmd_run.KIT, capture_output=True, text=True, check=True).stdout.split("\0")
+    """Write the kit to a zip file, in a top folder, as GitHub does."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in filter(None, names):
-            if (cmd_run.KIT / name).is_file():
-                archive.write(cmd_run.KIT / name, f"cnn-course-kit-main/{name}")
+        for name in kit_files(cmd_run.KIT):
+            archive.write(cmd_run.KIT / name, f"cnn-course-kit-main/{name}")
+
+
+def kit_files(kit: Path) -> list[str]:
+    """The kit's own files, as paths below ``kit``: what git knows or would add; in a copy without git, all that is
+    neither an environment, a result nor a cache."""
+    if (kit / ".git").exists():
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+        names = subprocess.run(command, cwd=kit, capture_output=True, text=True, check=True).stdout.split("\0")
+        return [name for name in names if name and (kit / name).is_file()]
+    names = (path.relative_to(kit).as_posix() for path in kit.rglob("*") if path.is_file())
+    return sorted(name for name in names if not MADE.match(name))
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -41,6 +41,20 @@ def test_the_server_hands_out_the_set_up_file_and_a_kit_that_colab_setup_takes(t
     assert not [name for name in names if "/.git/" in name or "/.venv" in name]
 
 
+def test_a_copy_without_git_packs_the_kit_and_nothing_that_was_made_in_it(tmp_path):
+    kit, made = ("helpers/a.py", "notebooks/results/b.json", ".ci/run", "README.md"), (
+        ".venv/lib/c.py",
+        "results/2026/d.html",
+        "helpers/__pycache__/a.pyc",
+        "cnn.egg-info/e",
+        "notebooks/.ipynb_checkpoints/f.ipynb",
+    )
+    for name in kit + made:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert cmd_colab.kit_files(tmp_path) == sorted(kit)
+
+
 def test_in_the_replica_colab_is_seen_and_github_is_the_servers(monkeypatch, tmp_path):
     code = (
         "import urllib.request; from helpers import runtime, drive; assert runtime.in_colab();"
