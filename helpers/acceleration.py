@@ -123,7 +123,8 @@ def cached_features(
         )
         for loader in (loaders.train, loaders.val)
     )
-    return head, train, val
+    quick = (QuickDropout(layer.p) if type(layer) is nn.Dropout else layer for layer in head)
+    return nn.Sequential(*quick), train, val
 
 
 def _compute(features: Callable, part: Part, device: torch.device, layout: torch.memory_format) -> Features:
@@ -135,6 +136,23 @@ def _compute(features: Callable, part: Part, device: torch.device, layout: torch
         batches.append(features(images.to(device, memory_format=layout)))
         labels.append(targets.to(device))
     return Features(torch.cat(batches), torch.cat(labels))
+
+
+class QuickDropout(nn.Dropout):
+    """``nn.Dropout`` with cheaper random numbers on the CPU: a byte a value, so that ``p`` is rounded to 1/256.
+
+    torch draws a number of double precision for every value. On features of 512 x 13 x 13 that takes five times as
+    long as all the rest of a training step.
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        dropped, size = round(256 * self.p), features.numel()
+        dense = features.is_contiguous() or features.is_contiguous(memory_format=torch.channels_last)
+        if not self.training or features.device.type != "cpu" or not dense or dropped in (0, 256):
+            return super().forward(features)
+        numbers = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[:size]
+        kept = (numbers >= dropped).as_strided(features.shape, features.stride())  # the same order in memory
+        return features * kept * (256 / (256 - dropped))
 
 
 class _Reached(Exception):

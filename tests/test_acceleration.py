@@ -96,6 +96,30 @@ def test_networks_that_do_not_split(model: nn.Module) -> None:
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.9, 1.0])
+def test_quick_dropout_drops_as_many_and_keeps_the_mean(p: float, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    ones = torch.ones(7, 33, 21, 21).contiguous(memory_format=layout)  # an odd number of values
+    layer = acceleration.QuickDropout(p)
+    after = layer(ones)
+    assert after.shape == ones.shape and after.stride() == ones.stride()
+    assert (after == 0).float().mean().item() == pytest.approx(p, abs=0.005)
+    assert after.mean().item() == pytest.approx(1.0 if p < 1 else 0.0, abs=0.05)
+    assert layer.eval()(ones) is ones or torch.equal(layer(ones), ones)
+
+
+def test_quick_dropout_treats_every_place_alike_and_repeats_by_seed() -> None:
+    layer, ones = acceleration.QuickDropout(0.5), torch.ones(4000, 20).t()  # neither of the two layouts: torch's own
+    for example in (ones, ones.contiguous(), ones.t().contiguous()):
+        torch.manual_seed(1)
+        first = layer(example)
+        assert ((first == 0).float().mean(dim=1) - 0.5).abs().max() < (0.05 if example.shape[1] > 20 else 0.5)
+        torch.manual_seed(1)
+        assert torch.equal(layer(example), first)
+        assert not torch.equal(layer(example), first)
+
+
 def test_cached_training_goes_the_way_of_uncached_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = training.TrainConfig(epochs=4, lr=0.02)
     cached_model, plain_model = frozen_model(), frozen_model()
