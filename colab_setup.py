@@ -31,11 +31,23 @@ python3 colab_setup.py test [PYTEST ARGS]   run every test: pytest for the helpe
 python3 colab_setup.py test --colab         run the notebooks in a replica of Google Colab (Python 3.13)
 python3 colab_setup.py test --browser       drive JupyterLab in chromium or Chrome, as a person would
 python3 colab_setup.py lab                  open JupyterLab on the notebooks
+python3 colab_setup.py lab --student [DIR]  the same on copies of your own, without the stored outputs
+python3 colab_setup.py slides [NOTEBOOKS]   export notebooks as slides for a browser
+python3 colab_setup.py prefetch             before class: bring all data and pretrained networks to this machine
 python3 colab_setup.py diagnose             look at this machine and say what is wrong; installs nothing
 python3 colab_setup.py address OWNER/NAME   write the repository's address into every badge and link
 """
 # What a command needs beside the kit's requirements: an extra of pyproject.toml, "" for none; None: install nothing.
-COMMANDS = {"run": "", "record": "", "test": "test", "lab": "lab", "diagnose": None, "address": None}
+COMMANDS = {
+    "run": "",
+    "record": "",
+    "slides": "",
+    "prefetch": "",
+    "test": "test",
+    "lab": "lab",
+    "diagnose": None,
+    "address": None,
+}
 
 
 class SetupError(RuntimeError):

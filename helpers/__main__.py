@@ -1,4 +1,7 @@
-"""``python -m helpers run | test | lab | diagnose | record | colab | address``: what colab_setup.py hands over to."""
+"""``python -m helpers COMMAND``: what colab_setup.py hands over to.
+
+run, test, lab, slides, prefetch, diagnose, address; and for maintainers record, student, colab.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,10 +20,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("notebook", nargs="?", default="", help="a path, or a name such as 07 (the default)")
     one.add_argument("--results", default="results", metavar="FOLDER", help="where the new folder is made (results)")
     commands.add_parser("test", help="run every test; further arguments go to pytest", allow_abbrev=False)
-    commands.add_parser("lab", help="open JupyterLab; further arguments go to it", allow_abbrev=False)
+    opened = commands.add_parser("lab", help="open JupyterLab; further arguments go to it", allow_abbrev=False)
+    opened.add_argument(
+        "--student", nargs="?", const="student", metavar="FOLDER", help="on copies without outputs, in FOLDER (student)"
+    )
+    shown = commands.add_parser("slides", help="export notebooks as slides")
+    shown.add_argument("notebooks", nargs="*", help="paths or names such as 01 02; all without any")
+    shown.add_argument("--results", default="results", metavar="FOLDER", help="they go to FOLDER/slides (results)")
+    before = commands.add_parser("prefetch", help="bring all data and pretrained networks to this machine")
+    before.add_argument("--list", action="store_true", help="only show what would be fetched")
     commands.add_parser("diagnose", help="look at this machine and say what is wrong")
     many = commands.add_parser("record", help="execute notebooks and store their outputs, for maintainers")
     many.add_argument("notebooks", nargs="*", help="paths or names such as 01 02; all without any")
+    copies = commands.add_parser("student", help="write copies of the notebooks without outputs")
+    copies.add_argument("folder", metavar="FOLDER")
     commands.add_parser("colab", help="take over the versions that Colab publishes, for maintainers")
     fork = commands.add_parser("address", help="write the repository's address into every badge and link")
     fork.add_argument("address", metavar="OWNER/NAME")
@@ -42,11 +56,23 @@ def main(arguments: Sequence[str]) -> int:
 
             return cmd_test.run_tests(others)
         case "lab":
-            return lab(others)
+            return lab(others, student=options.student)
+        case "slides":
+            from helpers import cmd_slides
+
+            return cmd_slides.slides(options.notebooks, results=options.results)
+        case "prefetch":
+            from helpers import cmd_prefetch
+
+            return cmd_prefetch.prefetch(only_list=options.list)
         case "record":
             from helpers import cmd_record
 
             return cmd_record.record(options.notebooks)
+        case "student":
+            from helpers import cmd_student
+
+            return cmd_student.student(options.folder)
         case "colab":
             from helpers import cmd_colab
 
@@ -65,11 +91,18 @@ def diagnose() -> int:
     return 1 if any(check.ok is False for check in found) else 0
 
 
-def lab(arguments: Sequence[str]) -> int:
-    """Open JupyterLab on the notebooks, with the kit importable in every kernel."""
-    from helpers import cmd_run
+def lab(arguments: Sequence[str], *, student: str | None = None) -> int:
+    """Open JupyterLab on the notebooks, or on copies without outputs in the folder ``student``.
 
-    command = [sys.executable, "-m", "jupyterlab", str(cmd_run.KIT / "notebooks"), *arguments]
+    The kit can be imported in every kernel.
+    """
+    from helpers import cmd_run, cmd_student
+
+    folder = cmd_run.KIT / "notebooks"
+    if student:
+        folder = Path(student).expanduser().resolve()
+        cmd_student.student(folder)
+    command = [sys.executable, "-m", "jupyterlab", str(folder), *arguments]
     return cmd_run.call(command, cwd=cmd_run.KIT, env=cmd_run.kernel_environment(dict(os.environ)))
 
 

@@ -57,7 +57,7 @@ class TrainingBoard(Explorer):
         seed: int = 0,
         most_steps: int = 5000,
         redraw_seconds: float = 0.5,
-        font_px: int = 16,
+        font_px: int | None = None,
     ) -> None:
         _check(train, val, lr)
         for other in list(_BOARDS):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import cmd_run
+from helpers import cmd_run, slideshow
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -63,7 +63,7 @@ def fresh_environment(folder: Path, *, persist: str) -> dict[str, str]:
 
 
 def clean(notebook: NotebookNode, env: dict[str, str]) -> None:
-    """Number the executions 1..n and drop what a diff should not show, in place."""
+    """Number the executions 1..n, drop what a diff should not show, and arrange the slides, in place."""
     folders = {env[name]: f"${name}" for name in ("KIT_PERSIST", "KIT_HOME", "TORCH_HOME")}
     notebook.metadata.pop("widgets", None)  # with it, GitHub calls the notebook invalid
     notebook.metadata["kernelspec"] = dict(KERNEL)
@@ -80,6 +80,7 @@ def clean(notebook: NotebookNode, env: dict[str, str]) -> None:
             if "execution_count" in output:
                 output.execution_count = number
             _replace_folders(output, folders)
+    slideshow.arrange(notebook)
 
 
 def _replace_folders(output: NotebookNode, folders: dict[str, str]) -> None:

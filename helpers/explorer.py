@@ -11,13 +11,17 @@ from contextlib import contextmanager
 
 import ipywidgets as widgets
 
+from helpers import screen
 from helpers.svg import Picture
 
 LABEL = {"description_width": "7.2em"}
 
 
 class Explorer(widgets.VBox):
-    """Controls by the name of the setting they set, rows of widgets to show, and the picture of the state."""
+    """Controls by the name of the setting they set, rows of widgets to show, and the picture of the state.
+
+    ``font_px`` is the size of the text; None: 16, and 24 after ``plotting.projector()``.
+    """
 
     def __init__(
         self,
@@ -25,14 +29,14 @@ class Explorer(widgets.VBox):
         rows: Sequence[widgets.Widget],
         *,
         draw: Callable[..., Picture],
-        font_px: int,
+        font_px: int | None,
     ) -> None:
-        self.controls, self.font_px = dict(controls), font_px
+        self.controls, self.font_px = dict(controls), font_px or screen.font_px()
         self.picture = widgets.HTML()
         self._draw, self._held = draw, False
-        super().__init__([widgets.HTML(_style(font_px)), *rows, self.picture])
+        super().__init__([widgets.HTML(_style(self.font_px)), *rows, self.picture])
         self.add_class("cnn-explorer")
-        self.add_class(f"cnn-explorer-{font_px}")
+        self.add_class(f"cnn-explorer-{self.font_px}")
         for control in self.controls.values():
             control.observe(self._on_change, names="value")
 

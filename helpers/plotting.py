@@ -20,7 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from helpers import screen
 from helpers.loaders import Part
+from helpers.screen import projector as projector  # plotting.projector() is what a lecturer calls
 from helpers.training import Evaluation, History
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
@@ -48,7 +50,7 @@ def show(figure: Figure, *, alt: str | None = None) -> None:
 def _png(figure: Figure) -> bytes:
     """The figure as PNG with a palette of 256 colours: photos take a third of the room in the notebook."""
     full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=DPI)
+    figure.savefig(full, format="png", dpi=DPI * screen.scale())
     Image.open(full).convert("RGB").quantize(256).save(small, format="png", optimize=True)
     return small.getvalue()
 

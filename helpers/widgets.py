@@ -38,7 +38,7 @@ class ConvExplorer(Explorer):
     3
     """
 
-    def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int = 16) -> None:
+    def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int | None = None) -> None:
         self.preset = choice("preset", {"choose one …": ""} | {name: name for name in conv_setup.PRESETS})
         self.guess = widgets.IntText(description="rows out:", style={"description_width": "5em"})
         self.guess.layout.width = "11em"
@@ -137,7 +137,7 @@ class ReceptiveFieldExplorer(Explorer):
     ``state`` is a dict as ``explorer.state`` gives it, the name of a preset, or None for three 3 × 3 layers.
     """
 
-    def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int = 16) -> None:
+    def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int | None = None) -> None:
         self.preset = choice("preset", {"choose one …": ""} | {name: name for name in field_setup.PRESETS})
         self.add = button("Add layer on top", primary=True)
         self.remove = button("Remove top layer")
@@ -212,7 +212,7 @@ class VolumeView(Explorer):
     ``state`` is a dict as ``explorer.state`` gives it, or None for the lecture's 3 × 32 × 32 and six 5 × 5 filters.
     """
 
-    def __init__(self, state: Mapping[str, int] | None = None, *, font_px: int = 16) -> None:
+    def __init__(self, state: Mapping[str, int] | None = None, *, font_px: int | None = None) -> None:
         names = ("in_channels", "size", "out_channels", "kernel_size", "stride", "padding")
         controls = {name: slider(SLIDERS[name][0], low=SLIDERS[name][1], high=SLIDERS[name][2]) for name in names}
         ordered = list(controls.values())

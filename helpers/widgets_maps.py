@@ -36,7 +36,7 @@ class MapBrowser(Explorer):
     """
 
     def __init__(
-        self, model: nn.Module, image: Tensor, state: Mapping[str, object] | None = None, *, font_px: int = 16
+        self, model: nn.Module, image: Tensor, state: Mapping[str, object] | None = None, *, font_px: int | None = None
     ) -> None:
         self._name = name_of(model)
         self._photo = loaders.as_image(image).clamp(0, 1).numpy()

@@ -30,7 +30,7 @@ class NetworkExplorer(Explorer):
     """
 
     def __init__(
-        self, names: Sequence[str] = NAMES, state: Mapping[str, object] | None = None, *, font_px: int = 16
+        self, names: Sequence[str] = NAMES, state: Mapping[str, object] | None = None, *, font_px: int | None = None
     ) -> None:
         named = {name: name for name in names}
         controls: dict[str, widgets.Widget] = {

@@ -24,7 +24,7 @@ class ZooExplorer(Explorer):
     """
 
     def __init__(
-        self, entries: Sequence[Entry], state: Mapping[str, object] | None = None, *, font_px: int = 16
+        self, entries: Sequence[Entry], state: Mapping[str, object] | None = None, *, font_px: int | None = None
     ) -> None:
         self.entries = {"all": list(entries), "first": _first(entries)}
         marked = {"no family": NO_FAMILY} | {name: name for name in families(entries)}

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
@@ -25,6 +25,7 @@ RUN_ALL = """seconds => Promise.race([
     window.jupyterapp.commands.execute('notebook:run-all-cells'),
     new Promise((_, fail) => setTimeout(() => fail(new Error(`still running after ${seconds} s`)), 1000 * seconds)),
 ])"""
+WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL_IDLE = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 SETTINGS = {
     # All cells stay in the page: by default JupyterLab takes away those that are scrolled out of sight.
@@ -102,10 +103,25 @@ class Notebook:
         texts += self.page.get_by_text("Error displaying widget").all_inner_texts()
         return texts + self.page.get_by_text("Click to show javascript error").all_inner_texts()
 
+    def widgets(self) -> tuple[int, int]:
+        """How many outputs are widgets, and how many of these the page really shows as widgets."""
+        cells = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells")
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        areas = self.page.locator(f".jp-OutputArea-output[data-mime-type='{WIDGET}']").all()
+        shown = [area for area in areas if area.locator(".jupyter-widgets").count()]
+        return sum(WIDGET in output.get("data", {}) for output in outputs), len(shown)
+
     def explorers(self) -> list[Locator]:
-        """The live explorers, from top to bottom."""
-        self.page.wait_for_selector(".cnn-explorer svg")
-        return self.page.locator(".cnn-explorer").all()
+        """The live explorers, from top to bottom; a notebook may have none."""
+        explorers = self.page.locator(".cnn-explorer").all()
+        for explorer in explorers:
+            explorer.locator("svg").last.wait_for()
+        return explorers
+
+    def close(self) -> None:
+        """End the kernel, without a question about what was not saved."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        self.page.close()
 
 
 def alt(explorer: Locator) -> str:
@@ -120,10 +136,11 @@ def press(explorer: Locator, label: str, key: str, *, times: int = 1) -> None:
     handle.scroll_into_view_if_needed()
     for _ in range(times):
         handle.press(key)
-    _until(lambda: explorer.locator("svg").last.inner_html() != before, f"{label}: the picture did not change")
+    until(lambda: explorer.locator("svg").last.inner_html() != before, f"{label}: the picture did not change")
 
 
-def _until(done, message: str, *, seconds: float = 15) -> None:
+def until(done: Callable[[], bool], message: str, *, seconds: float = 15) -> None:
+    """Wait until ``done()``; AssertionError with ``message`` when it never comes."""
     end = time.monotonic() + seconds
     while not done():
         if time.monotonic() > end:

@@ -22,6 +22,11 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # playwright's own threads
 ]
 KIT = Path(__file__).resolve().parents[1]
+OTHERS = sorted(path.stem for path in (KIT / "notebooks").glob("*.ipynb") if not path.stem.startswith("01"))
+FORM = """\
+from helpers import exercises
+exercises.widget("conv-1")
+"""
 PROJECTOR = """\
 from helpers import widgets
 widgets.ConvExplorer("Three channels, two filters", font_px=24)
@@ -35,10 +40,11 @@ def url(tmp_path_factory):
     """A JupyterLab on a copy of the notebooks."""
     scratch = tmp_path_factory.mktemp("lab")
     shutil.copytree(KIT / "notebooks", scratch / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    cells = [nbformat.v4.new_code_cell(source) for source in PROJECTOR.splitlines()]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    small = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(small, scratch / "notebooks" / "projector.ipynb")
+    for name, sources in (("projector", PROJECTOR), ("form", FORM)):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources.splitlines()]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        small = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        nbformat.write(small, scratch / "notebooks" / f"{name}.ipynb")
     with lab.server(scratch / "notebooks", scratch) as address:
         yield address
 
@@ -125,6 +131,83 @@ def test_explorers_fit_a_projector_with_large_text(url, window, screenshots):
     for number, explorer in enumerate(notebook.explorers()):
         assert right_edge(explorer) <= 1280
         explorer.screenshot(path=screenshots / f"projector_{number}.png")
+
+
+def use_board(notebook, screenshots):
+    """Notebook 02: the live training board. It answers while it trains."""
+    board = notebook.explorers()[0]
+    steps = steps_of(board)
+    board.get_by_role("button", name="Start").click()
+    lab.until(lambda: steps_of(board) > steps, "the board does not train")
+    lab.press(board, "learning rate", "ArrowRight", times=3)
+    board.get_by_role("button", name="Stop").click()
+    board.get_by_role("button", name="Start").wait_for()
+    board.screenshot(path=screenshots / "board.png")
+    assert "stopped" in lab.alt(board)
+    board.get_by_role("button", name="Begin anew").click()
+    lab.until(lambda: steps_of(board) == 0, "the board does not begin anew")
+
+
+def steps_of(board):
+    return int(re.search(r"(\d[\d,]*) steps", lab.alt(board)).group(1).replace(",", ""))
+
+
+def use_maps(notebook, screenshots):
+    """Notebook 03: the browser of feature maps. Another layer, another cell, one scale for all."""
+    browser = notebook.explorers()[0]
+    before = lab.alt(browser)
+    browser.locator("select").nth(0).select_option(index=0)
+    lab.until(lambda: lab.alt(browser) != before, "another layer shows the same")
+    assert "features.0" in lab.alt(browser)
+    lab.press(browser, "cell: row", "ArrowLeft", times=3)
+    browser.locator("select").nth(2).select_option("one scale for all")
+    lab.until(lambda: "all from" in lab.alt(browser), "the scale stays")
+    browser.screenshot(path=screenshots / "maps.png")
+
+
+def use_zoo(notebook, screenshots):
+    """Notebook 09: the zoo's axis and family, and two networks side by side."""
+    zoo, networks = notebook.explorers()
+    zoo.locator("select").nth(0).select_option("parameters")
+    lab.until(lambda: "against parameters" in lab.alt(zoo), "the axis stays")
+    zoo.locator("select").nth(2).select_option("mobilenet")
+    lab.until(lambda: "mobilenet_v2" in lab.alt(zoo), "no family is marked")
+    zoo.screenshot(path=screenshots / "zoo.png")
+    networks.locator("select").nth(2).select_option("vgg16")
+    networks.get_by_text("vgg16").last.wait_for()
+    lab.until(lambda: networks.locator("svg").count() == 2, "no second network is drawn")
+    networks.screenshot(path=screenshots / "networks.png")
+
+
+USES = {"02_lenet": use_board, "03_alexnet_dissection": use_maps, "09_model_zoo": use_zoo}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_notebook_runs_without_an_error_and_its_widgets_answer(name, url, window, screenshots):
+    notebook = lab.Notebook(window.new_page(), url.format(path=f"{name}.ipynb"))
+    notebook.run(seconds=600)
+    assert notebook.errors() == []
+    made, shown = notebook.widgets()
+    assert made == shown >= len(notebook.explorers()) >= (name in USES)
+    for number, explorer in enumerate(notebook.explorers()):
+        assert right_edge(explorer) <= 1280
+        explorer.screenshot(path=screenshots / f"{name}_{number}.png")
+    if name in USES:
+        USES[name](notebook, screenshots)
+    notebook.close()
+
+
+def test_a_question_as_a_form_says_what_went_wrong(url, window, screenshots):
+    notebook = lab.Notebook(window.new_page(), url.format(path="form.ipynb"))
+    notebook.run()
+    form = notebook.page.locator(".jp-OutputArea-output .widget-vbox").first
+    form.locator("input[type=text]").first.fill("0")
+    form.locator("input[type=text]").first.press("Tab")
+    form.get_by_role("button", name="Check").click()
+    form.get_by_text(re.compile("✗|not")).first.wait_for()
+    form.get_by_role("button", name="Hint").click()
+    form.get_by_text(re.compile("[Hh]int")).nth(1).wait_for()
+    form.screenshot(path=screenshots / "form.png")
 
 
 def right_edge(explorer: lab.Locator) -> float:

@@ -124,10 +124,10 @@ def begins_with_the_setup_cell(notebook: NotebookNode, path: Path) -> Iterator[s
 
 
 def has_its_badge(notebook: NotebookNode, path: Path) -> Iterator[str]:
-    badge = rf"https://colab\.research\.google\.com/github/{re.escape(colab_setup.ADDRESS)}/blob/[\w-]+/notebooks/"
-    targets = re.findall(badge + r"([\w.-]+\.ipynb)", notebook.cells[0].source)
+    badge = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/student/notebooks/"
+    targets = re.findall(re.escape(badge) + r"([\w.-]+\.ipynb)", notebook.cells[0].source)
     if targets != [path.name]:
-        yield f"the first cell must have one Colab badge that opens this notebook; it opens {targets}"
+        yield f"the first cell must have one Colab badge that opens this notebook's student copy; it opens {targets}"
 
 
 def outputs_are_compared(notebook: NotebookNode, path: Path) -> Iterator[str]:
@@ -200,7 +200,7 @@ def test_setup_cell_is_the_same_everywhere() -> None:
 
 def test_readme_opens_every_notebook_and_its_links_exist() -> None:
     readme = (KIT / "README.md").read_text(encoding="utf-8")
-    badge = rf"colab\.research\.google\.com/github/{re.escape(colab_setup.ADDRESS)}/blob/[\w-]+/notebooks/"
+    badge = rf"colab\.research\.google\.com/github/{re.escape(colab_setup.ADDRESS)}/blob/student/notebooks/"
     badges = re.findall(badge + r"([\w.-]+)", readme)
     assert badges == [path.name for path in NOTEBOOKS]
     targets = [target for target in re.findall(r"\]\(([^)#\s]+)\)", readme) if "://" not in target]
@@ -213,7 +213,7 @@ def test_readme_opens_every_notebook_and_its_links_exist() -> None:
 @pytest.fixture
 def good() -> NotebookNode:
     new = nbformat.v4
-    badge = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/main/notebooks/good.ipynb"
+    badge = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/student/notebooks/good.ipynb"
     setup = f"# https://raw.githubusercontent.com/{colab_setup.ADDRESS}/main/\nprint(runtime.describe())"
     picture = new.new_output("display_data", {"image/png": "AAAA"}, metadata={"image/png": {"alt": "a grey square"}})
     printed = new.new_output("stream", name="stdout", text="True\n")
@@ -242,6 +242,7 @@ def change(path: str, value: object) -> Callable[[NotebookNode], None]:
     return apply
 
 
+WITH_OUTPUTS = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/main/notebooks/good.ipynb"
 BREAKAGES = [
     (is_valid, change("metadata.widgets", {}), "Invalid Notebook"),
     (is_valid, change("cells.1.outputs", "none"), "none"),
@@ -261,6 +262,7 @@ BREAKAGES = [
     (begins_with_the_setup_cell, change("cells.1.source", "runtime.describe()"), "another address"),
     (begins_with_the_setup_cell, change("cells.1.metadata", {}), "this machine's values"),
     (has_its_badge, change("cells.0.source", "# Good"), r"it opens \[\]"),
+    (has_its_badge, change("cells.0.source", f"# Good\n[x]({WITH_OUTPUTS})"), r"student copy; it opens \[\]"),
     (outputs_are_compared, change("cells.4.metadata.tags", [IGNORED]), "50% of the code cells"),
     (outputs_are_compared, change("cells.2.metadata.tags", [IGNORED]), "must be compared: '# https"),
     (outputs_are_compared, change("cells.5.metadata.tags", [IGNORED]), "must be compared: 'print"),
