@@ -46,6 +46,12 @@ def loads_pretrained(tree: ast.AST) -> bool:
     return any(not any(keyword.arg == "pretrained" for keyword in call.keywords) for call in calls)
 
 
+def only_tells_about(tree: ast.AST) -> bool:
+    """Whether a cell looks up what torchvision says of weights, and builds no network."""
+    calls = {ast.unparse(node.func).split(".")[-1] for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return "get_model_weights" in calls and "get_model" not in calls
+
+
 def used(path: Path) -> set[str]:
     """Networks whose weights a notebook loads, and data sets that it names, but for what the kit takes in their place.
 
@@ -56,7 +62,9 @@ def used(path: Path) -> set[str]:
     for tree in cells(path):
         chosen = set().union(*map(texts, keywords(tree, "online")))
         instead = set().union(*map(texts, keywords(tree, "offline")))
-        networks = set(torchvision.models.list_models()) if loads_pretrained(tree) else tasks
+        networks = set() if only_tells_about(tree) else tasks
+        if loads_pretrained(tree):
+            networks = set(torchvision.models.list_models())
         pictures = set(digits.SIZES) | set(catalogue.names())
         names |= chosen | (texts(tree) & (networks | pictures)) - instead
     return names - COMES_WITH_THE_KIT
@@ -72,6 +80,7 @@ def test_the_search_finds_what_notebooks_use() -> None:
     assert found["03"] == {"alexnet"} and found["04"] == {"vgg16"}
     assert {"CIFAR10", "resnet18", "resnet50"} <= found["05"] and "resnet101" not in found["05"]
     assert found["09"] == {"mobilenet_v3_large"}
+    assert "ssd300_vgg16" in found["08"] and "ssdlite320_mobilenet_v3_large" not in found["08"]
     assert {"MNIST", "FashionMNIST", "CIFAR10", "bcdp_v1"} <= found["02"]
 
 
