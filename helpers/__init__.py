@@ -5,12 +5,12 @@ The floors of the house, imports go down only:
 
 =========  =======================================================================================
 3  glue    widgets (explorer), widgets_maps, widgets_network, widgets_zoo, board, exercises (answers, questions)
-2  views   svg, plotting
+2  views   svg, plotting (screen)
 1  work    loaders (decoding, augment), digits, models (architectures: lenet, alexnet2012, cifar_nets; alexnet_mini,
-           pretrain), training (history, results, checkpoints, resuming, acceleration, optimizers, progress),
-           experiments (results_file), dissect, activations, layer_statistics
+           pretrain), training (history, results, checkpoints, resuming, acceleration, optimizers, progress,
+           distributed), experiments (results_file), dissect, activations, transfer, layer_statistics
 0  ground  runtime (environment, diagnosis), drive, datasets (catalogue, download, archives, locks), pictures,
-           doctor, standin, conv_math
+           doctor, standin, conv_math, slideshow
 =========  =======================================================================================
 
 In brackets: the modules behind one, which a notebook does not call by name. What a file's name begins with says where

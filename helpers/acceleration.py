@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from helpers import decoding, models, progress
+from helpers import decoding, distributed, models, progress
 from helpers.loaders import Loaders, Part, as_it_is
 
 
@@ -110,7 +110,9 @@ def cached_features(
     if split is None:
         return None
     features, head = split
-    if not decoding.fits_memory(sum(map(len, parts)) * features(example)[:1].nbytes, device):
+    needed = sum(map(len, parts)) * features(example)[:1].nbytes
+    needed *= distributed.on_this_machine() if device.type == "cpu" else 1  # each process holds the features of all
+    if not distributed.from_first(lambda: decoding.fits_memory(needed, device)):
         return None
     train, val = (
         DataLoader(
@@ -131,11 +133,12 @@ def _compute(features: Callable, part: Part, device: torch.device, layout: torch
     # Eight pictures and their activations stay in a processor's cache: measured twice as fast as 64 at a time.
     batch_size = 8 if device.type == "cpu" else 128
     batches, labels = [], []
-    for start in progress.steps(range(0, len(part), batch_size), f"features of {len(part)} pictures, computed once"):
+    starts = distributed.share(range(0, len(part), batch_size))
+    for start in progress.steps(starts, f"features of {len(part)} pictures, computed once"):
         images, targets = part.__getitems__(list(range(start, min(start + batch_size, len(part)))))
         batches.append(features(images.to(device, memory_format=layout)))
         labels.append(targets.to(device))
-    return Features(torch.cat(batches), torch.cat(labels))
+    return Features(*(torch.cat(distributed.gathered(rows)).to(device) for rows in (batches, labels)))
 
 
 class QuickDropout(nn.Dropout):

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from helpers import augment as augmentation
-from helpers import pictures
+from helpers import distributed, pictures
 from helpers.decoding import Decoded, Undecoded, fits_memory, read_pixels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the red, green and blue values of ImageNet's training pictures, 0..1
@@ -78,7 +78,8 @@ def image_folder(
     classes = _classes(folder)
     files = {split: _files(folder / split, classes) for split in ("train", "test")}
     if in_memory is None:
-        in_memory = fits_memory(sum(len(paths) for paths, _ in files.values()) * 3 * size * size)
+        needed = sum(len(paths) for paths, _ in files.values()) * 3 * size * size
+        in_memory = fits_memory(needed * distributed.on_this_machine())  # every process keeps them all
     data = {
         split: (Decoded if in_memory else Undecoded)(paths, labels, size=size, squeeze=squeeze)
         for split, (paths, labels) in files.items()

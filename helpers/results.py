@@ -22,13 +22,16 @@ def folder() -> Path:
     return chosen
 
 
-def save(model: nn.Module, loaders: Loaders, history: History, evaluation: Evaluation) -> Path:
+def save(
+    model: nn.Module, loaders: Loaders, history: History, evaluation: Evaluation, *, to: Path | None = None
+) -> Path:
     """Write ``model.pt`` (weights, class names, picture size) and ``summary.json``; returns the path of the model.
 
+    They go to the folder ``to``, made if needed, without it to ``folder()``.
     ``torch.load(path, weights_only=True)`` gives a dict; ``model.load_state_dict(that["weights"])`` brings it back.
     Raises OSError, with what is in the way, when they cannot be written; files of an earlier run are whole then.
     """
-    target = folder() / "model.pt"
+    target = (to or folder()) / "model.pt"
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     content = {"weights": weights, "classes": list(loaders.classes), "size": loaders.size, "data": loaders.name}
     best = history.best if history.epochs else None
@@ -50,6 +53,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make ``path``: whole, or not at all."""
     partial = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(partial)
             partial.replace(path)

@@ -1,5 +1,8 @@
 """Training in the open: a loop that fits on a screen, a history, an evaluation.
 
+    python -m helpers.training DATA                            # fine-tunes a network; --help tells the options
+    torchrun --nproc-per-node=2 -m helpers.training DATA       # the same on two GPUs (or in two processes)
+
 ``fit`` does what the plain loop of notebook 07 does, and adds what a session in the browser needs: progress, a
 checkpoint after every epoch, ``resume=True``, and sentences where training goes wrong.
 """
@@ -16,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
-from helpers import checkpoints, models, optimizers, resuming, runtime
+from helpers import checkpoints, distributed, models, optimizers, resuming, runtime
 from helpers.acceleration import Precision, cached_features, memory_format
 from helpers.history import Epoch, Evaluation, History, TrainConfig
 from helpers.loaders import Loaders
@@ -35,10 +38,11 @@ def evaluate(model: nn.Module, loader: DataLoader) -> Evaluation:
     device, layout = next(model.parameters()).device, None
     scores, labels = [], []
     with models.evaluating(model):
-        for images, targets in loader:
+        for images, targets in distributed.share_pictures(loader):
             layout = layout or memory_format(model, images[:1].to(device))
             scores.append(model(images.to(device, memory_format=layout)).float().cpu())
             labels.append(targets.cpu())
+    scores, labels = distributed.gathered(scores), distributed.gathered(labels)
     if not scores:
         raise ValueError("There is nothing to evaluate on: this loader holds no pictures.")
     return _evaluation(torch.cat(scores), torch.cat(labels))
@@ -63,6 +67,9 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
     once, and only the head is trained on them. Every epoch draws its random numbers from ``(config.seed, epoch)``, so
     a resumed run ends in the same weights as one that was never interrupted (bit for bit on the CPU).
 
+    Inside ``distributed.group()`` all processes of torchrun call it, and ``evaluate`` too, together: a batch is shared
+    between them, and all end with the same history and the same weights. Ctrl-C then ends the program.
+
     Args:
         resume: continue from ``config.checkpoint`` if there is one; else start from the beginning.
 
@@ -82,6 +89,8 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
             while run.epoch < config.epochs:
                 run.train_one_epoch()
         except KeyboardInterrupt:
+            if not distributed.alone():
+                raise  # the others would wait for this process for ever
             print(f"Stopped by you in epoch {run.epoch + 1} of {config.epochs}.")
         except BaseException as error:
             run.finish(failed=True)
@@ -107,16 +116,19 @@ class _Run:
 
     def start(self, *, resume: bool) -> None:
         config, model = self.config, self.model.to(self.device)
+        distributed.check_batches(self.loaders.train)
         groups = models.parameter_groups(model, config.lr, backbone_factor=config.backbone_factor)
         example = _example(model, self.loaders, groups)
         self.optimizer = optimizers.optimizer(groups, config)
-        self.scheduler = optimizers.schedule(self.optimizer, config, len(self.loaders.train))
+        steps = len(distributed.share_batches(self.loaders.train))
+        self.scheduler = optimizers.schedule(self.optimizer, config, steps)
         self.precision = Precision(self.device, config.mixed_precision)
         self._open_checkpoint(resume=resume)
         began = time.perf_counter()
         self.layout = memory_format(model, example)
         frozen = cached_features(model, self.loaders, layout=self.layout) if self.epoch < config.epochs else None
-        self.trained, self.batches, self.val = frozen or (model, self.loaders.train, self.loaders.val)
+        self.trained, batches, self.val = frozen or (model, self.loaders.train, self.loaders.val)
+        self.parallel, self.batches = distributed.parallel(self.trained), distributed.share_batches(batches)
         if frozen:
             self.layout = torch.preserve_format  # features come as the backbone leaves them
         self.preparation = time.perf_counter() - began
@@ -130,19 +142,21 @@ class _Run:
         for images, labels in self.batches:
             images, labels = images.to(self.device, memory_format=self.layout), labels.to(self.device)
             with self.precision.autocast():
-                scores = self.trained(images)
+                scores = self.parallel(images)
                 loss = F.cross_entropy(scores, labels, label_smoothing=config.label_smoothing)
             self.optimizer.zero_grad()
-            self.precision.backward_and_step(loss, self.optimizer)
+            self.precision.backward_and_step(distributed.weighted(loss, len(labels)), self.optimizer)
             if config.schedule in optimizers.PER_STEP:
                 self.scheduler.step()
             loss_sum += loss.detach() * len(labels)
             right += (scores.detach().argmax(dim=1) == labels).sum()
             seen += len(labels)
             shown = self.bar.step(loss_sum, right, seen)
-            if shown is not None and not math.isfinite(shown):
-                break
-        self._end_epoch(loss_sum.item() / seen, 100 * right.item() / seen, began)
+            if shown is not None and not math.isfinite(shown) and distributed.alone():
+                break  # several processes make the same number of steps, whatever they see
+        loss_sum, right, seen = distributed.sums(loss_sum, right, seen)
+        distributed.same_buffers(self.trained)
+        self._end_epoch(loss_sum / seen, 100 * right / seen, began)
 
     def _end_epoch(self, loss: float, accuracy: float, began: float) -> None:
         self._check_finite(loss)
@@ -159,7 +173,7 @@ class _Run:
         self.epoch += 1
         self.bar.epoch(loss, accuracy, val.accuracy)
         if self.config.checkpoint:
-            checkpoints.save(self._state(), resuming.file_of(self.config))
+            distributed.from_first(lambda: checkpoints.save(self._state(), resuming.file_of(self.config)))
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -187,7 +201,7 @@ class _Run:
                 raise ValueError("resume=True needs a name to resume from: TrainConfig(..., checkpoint='my-run').")
             return
         self.identity = resuming.identity(self.model, self.loaders, self.config)
-        state = checkpoints.load(resuming.file_of(self.config)) if resume else None
+        state = distributed.from_first(lambda: checkpoints.load(resuming.file_of(self.config))) if resume else None
         if state is None:
             resuming.announce(self.best_state, self.config)
             if resume:
@@ -244,7 +258,7 @@ def _example(model: nn.Module, loaders: Loaders, groups: list[dict]) -> torch.Te
 def _seed(seed: int, epoch: int, loader: DataLoader) -> None:
     """Every epoch's shuffling, augmentation and dropout follow from (seed, epoch) alone, whatever came before."""
     number = 1_000_003 * seed + epoch
-    torch.manual_seed(number)
+    torch.manual_seed(distributed.own_seed(number))
     if loader.generator is not None:
         loader.generator.manual_seed(number)
 
@@ -258,9 +272,17 @@ def _explained(error: BaseException, loaders: Loaders) -> TrainingError | None:
             f"size={loaders.size}), a smaller network, or freeze the backbone. In Colab, Runtime > Restart frees what "
             "earlier cells hold."
         )
+    if "Output size is too small" in said or "Kernel size can't be greater than actual input size" in said:
+        return TrainingError(f"Pictures of size={loaders.size} are too small for this network. Try size=64 or more.")
     if "Expected more than 1 value per channel" in said:
         return TrainingError(
             "Batch norm cannot learn from a batch of one picture. Choose a batch_size that leaves no single picture "
             f"over: {len(loaders.train.dataset)} training pictures in batches of {loaders.train.batch_size}."
         )
     return None
+
+
+if __name__ == "__main__":
+    from helpers import cmd_train  # here, since it stands on this module
+
+    raise SystemExit(cmd_train.main())

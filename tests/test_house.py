@@ -15,14 +15,14 @@ MODULES = sorted(path.stem for path in HELPERS.glob("*.py") if path.stem not in 
 # What a name begins with says where it belongs; the longest beginning counts.
 FLOORS = {
     "widgets": 3, "explorer": 3, "board": 3, "exercises": 3, "answers": 3, "questions": 3,
-    "svg": 2, "plotting": 2, "conv_setup": 2, "conv_example": 2, "conv_checks": 0, "field_setup": 2,
+    "svg": 2, "plotting": 2, "screen": 2, "conv_setup": 2, "conv_example": 2, "conv_checks": 0, "field_setup": 2,
     "loaders": 1, "decoding": 1, "augment": 1, "models": 1, "architectures": 1, "lenet": 1, "alexnet2012": 1,
     "cifar_nets": 1, "alexnet_mini": 1, "pretrain": 1, "training": 1, "history": 1, "results": 1, "checkpoints": 1,
     "resuming": 1, "acceleration": 1, "optimizers": 1, "progress": 1, "experiments": 1, "dissect": 1,
-    "activations": 1, "transfer": 1, "digits": 1, "layer_statistics": 1,
+    "activations": 1, "transfer": 1, "digits": 1, "layer_statistics": 1, "distributed": 1,
     "runtime": 0, "environment": 0, "diagnosis": 0, "drive": 0, "datasets": 0, "catalogue": 0, "download": 0,
     "archives": 0, "locks": 0, "pictures": 0, "doctor": 0, "lookalikes": 0, "standin": 0, "conv_math": 0,
-    "cmd": 4,
+    "slideshow": 0, "cmd": 4,
 }  # fmt: skip
 WITHOUT_TORCH = {0}  # floors; a function may still import it, when it is called
 

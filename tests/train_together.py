@@ -1,0 +1,93 @@
+"""What several processes do together; started with torchrun by ``test_distributed.py``.
+
+torchrun ... train_together.py compare PICTURES RESULTS    # train every case; process 1 leaves RESULTS/1.pt
+torchrun ... train_together.py die RANK OPTIONS ...        # helpers.training OPTIONS; RANK is killed in epoch 2
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from kill_me import tiny_loaders, tiny_model
+from torch import nn
+
+from helpers import cmd_train, distributed, loaders, models, training
+
+CASES = {  # of 24 pictures, in two processes
+    "parts of unequal size": {"batch_size": 7},  # 3 + 4, the last batch 1 + 2
+    "cached features": {"batch_size": 10},
+    "random": {"batch_size": 8, "augment": "light"},  # and with dropout and batch norm
+    "random, resumed": {"batch_size": 8, "augment": "light"},
+    "random, read in every epoch": {"batch_size": 8, "augment": "light", "in_memory": False},
+}
+
+
+def model_of(case: str) -> nn.Module:
+    model = tiny_model()
+    if not case.startswith("random"):
+        model.features[1], model.classifier[0] = nn.Identity(), nn.Dropout(0.0)
+    return models.freeze(model, except_for="classifier") if case == "cached features" else model
+
+
+def outcome(pictures: Path, case: str) -> dict[str, object]:
+    """All that must be the same in one process and in several."""
+    data, model = tiny_loaders(pictures, **CASES[case]), model_of(case)
+    config = training.TrainConfig(epochs=3, lr=0.05, optimizer="sgd", momentum=0.5, mixed_precision=False)
+    if case == "random, resumed":
+        config = dataclasses.replace(config, checkpoint="together")
+        training.fit(model_of(case), data, dataclasses.replace(config, epochs=1))
+    history = training.fit(model, data, config, resume=config.checkpoint is not None)
+    test = training.evaluate(model, data.test)
+    numbers = [[e.train_loss, e.train_accuracy, e.val_loss, e.val_accuracy, e.lr] for e in history.epochs]
+    return {
+        "weights": dict(model.state_dict()),
+        "history": torch.tensor(numbers, dtype=torch.float64),
+        "probabilities": test.probabilities,
+        "labels": test.labels,
+        "random number": torch.rand(()),  # of the caller, whose generator fit leaves alone
+    }
+
+
+def refusal(data: loaders.Loaders) -> str:
+    """What ``fit`` says where it refuses ``data``."""
+    try:
+        training.fit(tiny_model(), data, training.TrainConfig())
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def compare(pictures: Path, results: Path) -> None:
+    with distributed.group():
+        print("the first process says this")
+        torch.manual_seed(7)
+        found = {case: outcome(pictures, case) for case in CASES}
+        found["batches of one"] = refusal(tiny_loaders(pictures, batch_size=1))
+        torch.save(found, results / f"{os.environ['RANK']}.pt")
+    if distributed.first_to_speak():
+        print("one of them says this")
+
+
+def die(rank: str, options: list[str]) -> int:
+    train_one_epoch = training._Run.train_one_epoch
+
+    def killed(run: training._Run) -> None:
+        if run.epoch == 1 and os.environ["RANK"] == rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+        train_one_epoch(run)
+
+    training._Run.train_one_epoch = killed
+    return cmd_train.main(options)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if sys.argv[1] == "compare":
+        compare(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        raise SystemExit(die(sys.argv[2], sys.argv[3:]))
