@@ -137,5 +137,6 @@ def _style(font_px: int) -> str:
     return (
         f"<style>.cnn-explorer-{font_px} {{--jp-widgets-font-size: {0.88 * font_px:.0f}px; "
         f"--jp-widgets-inline-height: {1.85 * font_px:.0f}px;}} "
-        ".cnn-explorer svg {max-width: 100%; height: auto;}</style>"
+        ".cnn-explorer svg {max-width: 100%; height: auto;} "
+        ".cnn-explorer td, .cnn-explorer th {padding: 0.1em 0.6em;}</style>"
     )

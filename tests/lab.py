@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -103,13 +104,12 @@ class Notebook:
         texts += self.page.get_by_text("Error displaying widget").all_inner_texts()
         return texts + self.page.get_by_text("Click to show javascript error").all_inner_texts()
 
-    def widgets(self) -> tuple[int, int]:
-        """How many outputs are widgets, and how many of these the page really shows as widgets."""
+    def displayed(self) -> int:
+        """How many outputs are explorers, drawn or not. Progress bars are widgets too, and go when they are done."""
         cells = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells")
-        outputs = [output for cell in cells for output in cell.get("outputs", [])]
-        areas = self.page.locator(f".jp-OutputArea-output[data-mime-type='{WIDGET}']").all()
-        shown = [area for area in areas if area.locator(".jupyter-widgets").count()]
-        return sum(WIDGET in output.get("data", {}) for output in outputs), len(shown)
+        outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        said = ["".join(data.get("text/plain", "")) for data in outputs if WIDGET in data]
+        return sum(bool(re.match(r"[A-Z]\w+: ", text)) for text in said)
 
     def explorers(self) -> list[Locator]:
         """The live explorers, from top to bottom; a notebook may have none."""

@@ -40,7 +40,7 @@ def url(tmp_path_factory):
     """A JupyterLab on a copy of the notebooks."""
     scratch = tmp_path_factory.mktemp("lab")
     shutil.copytree(KIT / "notebooks", scratch / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    for name, sources in (("projector", PROJECTOR), ("form", FORM)):
+    for name, sources in (("projector", PROJECTOR), ("form", FORM), ("broken", "1 / 0")):
         cells = [nbformat.v4.new_code_cell(source) for source in sources.splitlines()]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         small = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -187,14 +187,19 @@ def test_notebook_runs_without_an_error_and_its_widgets_answer(name, url, window
     notebook = lab.Notebook(window.new_page(), url.format(path=f"{name}.ipynb"))
     notebook.run(seconds=600)
     assert notebook.errors() == []
-    made, shown = notebook.widgets()
-    assert made == shown >= len(notebook.explorers()) >= (name in USES)
+    assert notebook.displayed() == len(notebook.explorers()) >= (name in USES)
     for number, explorer in enumerate(notebook.explorers()):
         assert right_edge(explorer) <= 1280
         explorer.screenshot(path=screenshots / f"{name}_{number}.png")
     if name in USES:
         USES[name](notebook, screenshots)
     notebook.close()
+
+
+def test_an_error_in_a_notebook_is_seen(url, window):
+    notebook = lab.Notebook(window.new_page(), url.format(path="broken.ipynb"))
+    notebook.run()
+    assert "ZeroDivisionError" in "".join(notebook.errors())
 
 
 def test_a_question_as_a_form_says_what_went_wrong(url, window, screenshots):
