@@ -153,6 +153,15 @@ def no_semicolon_at_the_end(notebook: NotebookNode, path: Path) -> Iterator[str]
             yield f"a trailing ';' does not hide the value under nbval: {cell.source[-60:]!r}"
 
 
+def colours_are_safe(notebook: NotebookNode, path: Path) -> Iterator[str]:
+    unsafe = (
+        r"""["'](jet|hsv|rainbow|gist_rainbow|nipy_spectral|turbo|Spectral|RdYlGn|PiYG|green|lime|g|tab:green)["']"""
+    )
+    for cell in code(notebook):
+        for colour in re.findall(rf"(?:cmap|colou?rs?|c|facecolor|edgecolor)\s*=\s*\[?{unsafe}", cell.source):
+            yield f"not everybody can tell {colour!r} from other colours: take plotting.COLOURS, viridis or RdBu"
+
+
 def links_lead_somewhere(notebook: NotebookNode, path: Path) -> Iterator[str]:
     anchors = {slug(text) for _, text in headings(notebook)}
     for text in prose(notebook):
@@ -181,6 +190,7 @@ RULES: list[Callable[[NotebookNode, Path], Iterator[str]]] = [
     has_its_badge,
     outputs_are_compared,
     no_semicolon_at_the_end,
+    colours_are_safe,
     links_lead_somewhere,
 ]
 
@@ -269,6 +279,8 @@ BREAKAGES = [
     (outputs_are_compared, change("cells.5.source", "# NBVAL_IGNORE_OUTPUT\nprint()"), "not a comment"),
     (outputs_are_compared, change("cells.5.metadata.tags", ["nbval-skip"]), "not nbval-skip"),
     (no_semicolon_at_the_end, change("cells.4.source", "show();"), "trailing ';'"),
+    (colours_are_safe, change("cells.4.source", 'imshow(x, cmap="jet")'), "tell 'jet' from"),
+    (colours_are_safe, change("cells.4.source", "plot(x, color='green')"), "tell 'green' from"),
     (links_lead_somewhere, change("cells.3.source", "[next](99_none.ipynb)"), "99_none.ipynb, which does not exist"),
     (links_lead_somewhere, change("cells.3.source", "[up](#nowhere)"), "#nowhere, which is no heading"),
 ]
