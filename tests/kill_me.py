@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from tqdm import tqdm
 
 from helpers import checkpoints, loaders, training
 
@@ -160,6 +162,8 @@ def run_child(folder: Path, name: str, result: Path, *, delay: float | None, dea
 
 def main(folder: Path, kills_wanted: int) -> dict[str, object]:
     torch.set_num_threads(1)  # a forked process cannot use the threads of its parent
+    tqdm.set_lock(threading.RLock())  # its own lock is shared with the children: one killed in it would stop all others
+    tqdm.monitor_interval = 0  # no thread that could hold the lock while this process forks
     tiny_folder(folder / "data")
     model, history = session(folder / "data", None)
     undisturbed = json.loads(json.dumps(outcome(model, history)))

@@ -419,7 +419,8 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(tmp_path: Path) -> Non
     """SIGKILL at random moments of at least 20 sessions, and at chosen ones while a checkpoint is written."""
     script = Path(__file__).with_name("kill_me.py")
     command = [sys.executable, str(script), str(tmp_path), "20"]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
     report = json.loads(result.stdout.splitlines()[-1])
     assert report["same"] and report["kills"] >= 20 and report["ends"] >= 1
