@@ -8,6 +8,7 @@ it when it is shown.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 import tarfile
@@ -164,7 +165,15 @@ def for_slides(notebook: NotebookNode) -> None:
 
 def drawn(text: str) -> str:
     """Markdown whose formulas are pictures, with the LaTeX source as their description."""
-    return FORMULA.sub(lambda found: _formula(found[1] or found[2], display=bool(found[1])), text)
+
+    def picture(found: re.Match[str]) -> str:
+        latex = found[1] or found[2]
+        try:
+            return _formula(latex, display=bool(found[1]))
+        except ValueError:  # matplotlib knows only a part of LaTeX
+            return f"<code>{html.escape(latex)}</code>"
+
+    return FORMULA.sub(picture, text)
 
 
 def resized(svg: str, width: float, height: float) -> str:

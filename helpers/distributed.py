@@ -24,7 +24,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import BatchSampler, DataLoader, Sampler, Subset
+from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler, Subset
+
+from helpers import runtime
 
 T = TypeVar("T")
 Items = TypeVar("Items", bound=Sequence)
@@ -49,12 +51,14 @@ def group() -> Iterator[None]:
     """Join the processes that torchrun started (CUDA: NCCL, a GPU each; CPU: gloo); without torchrun do nothing.
 
     Inside, only the first process writes to the screen. Raises PeerLost in place of what gloo, NCCL and torchrun say
-    when another process is gone, ValueError when there are more processes than GPUs.
+    when another process is gone, ValueError when there are more processes than GPUs, or on an Apple GPU.
     """
-    if not dist.is_torchelastic_launched():
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
         yield
         return
     on_gpu = torch.cuda.is_available()
+    if runtime.device() not in ("cuda", "cpu"):
+        raise ValueError("Several processes can train on NVIDIA GPUs or on the CPU, not on an Apple GPU.")
     if on_gpu:
         _take_gpu(int(os.environ["LOCAL_RANK"]))
     before = signal.signal(signal.SIGTERM, _ended_by_torchrun)
@@ -73,7 +77,7 @@ def group() -> Iterator[None]:
 
 def count() -> int:
     """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def alone() -> bool:
@@ -86,7 +90,7 @@ def is_first() -> bool:
 
 def on_this_machine() -> int:
     """How many processes share this machine's memory."""
-    return 1 if alone() else int(os.environ["LOCAL_WORLD_SIZE"])
+    return 1 if alone() else int(os.environ.get("LOCAL_WORLD_SIZE", count()))
 
 
 def own_seed(seed: int) -> int:
@@ -96,7 +100,7 @@ def own_seed(seed: int) -> int:
 
 def first_to_speak() -> bool:
     """True in that process that asks first: the one with the reason. The others fail only because it did."""
-    if not dist.is_torchelastic_launched():
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
         return True
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
@@ -205,7 +209,13 @@ class _Reseed:
 
 
 def check_batches(loader: DataLoader) -> None:
-    """Raise ValueError unless every process gets a picture of a batch."""
+    """Raise ValueError unless every process gets a picture of a batch, and all draw the pictures in one order."""
+    if alone():
+        return
+    if not isinstance(loader.sampler, SequentialSampler) and getattr(loader.sampler, "generator", None) is None:
+        raise ValueError(
+            "Several processes must draw the pictures in the same order: give the DataLoader a generator of its own."
+        )
     pictures = min(loader.batch_size, len(loader.dataset))
     if pictures < count():
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from helpers import augment, checkpoints, models
+from helpers import augment, checkpoints, distributed, models
 from helpers.history import TrainConfig
 from helpers.loaders import Loaders
 
@@ -36,6 +36,7 @@ def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> dict[st
         "training pictures": len(loaders.train.dataset),
         "size": loaders.size,
         "batch_size": loaders.train.batch_size,
+        "steps an epoch": len(distributed.share_batches(loaders.train)),
         "augment": augment.name_of(getattr(prepare, "augment", None)),
         "model": models.name_of(model),
         "the trained layers": {name: list(tensor.shape) for name, tensor in trained_state(model).items()},

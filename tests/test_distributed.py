@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from kill_me import tiny_folder, tiny_loaders
+from torch.utils.data import DataLoader
 from train_together import CASES, outcome
 
 from helpers import cmd_train, distributed, runtime
@@ -98,6 +99,18 @@ def test_fewer_pictures_than_processes(pictures: Path, as_process) -> None:
     as_process(0, 25)
     with pytest.raises(ValueError, match="A batch of 24 cannot be shared by 25 processes"):
         distributed.check_batches(data.train)
+
+
+def test_one_process_takes_any_loader() -> None:
+    distributed.check_batches(DataLoader(range(6), batch_sampler=[[0, 1], [2]]))
+    distributed.check_batches(DataLoader(range(1, 7), shuffle=True))
+
+
+def test_shuffling_without_a_generator_of_its_own_is_refused(as_process) -> None:
+    as_process(0, 2)
+    with pytest.raises(ValueError, match="give the DataLoader a generator of its own"):
+        distributed.check_batches(DataLoader(range(8), batch_size=4, shuffle=True))
+    distributed.check_batches(DataLoader(range(8), batch_size=4, shuffle=True, generator=torch.Generator()))
 
 
 def test_resumed_in_two_processes(together: list[dict]) -> None:

@@ -233,6 +233,13 @@ def test_formulas_are_pictures_with_a_description_and_code_is_left_alone() -> No
     assert shown.count('class="formula"') == 1 and re.search(r'<td><img [^>]*class="formula"', shown)
 
 
+def test_a_formula_that_matplotlib_cannot_draw_stays_as_it_was_written() -> None:
+    assert (
+        cmd_slides.drawn(r"so $\begin{cases} a < b \end{cases}$ is")
+        == r"so <code>\begin{cases} a &lt; b \end{cases}</code> is"
+    )
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_formula_can_be_drawn(path: Path) -> None:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
