@@ -153,6 +153,12 @@ def no_semicolon_at_the_end(notebook: NotebookNode, path: Path) -> Iterator[str]
             yield f"a trailing ';' does not hide the value under nbval: {cell.source[-60:]!r}"
 
 
+def helpers_itself_is_not_used(notebook: NotebookNode, path: Path) -> Iterator[str]:
+    for cell in code(notebook)[1:]:
+        if re.search(r"(?<![\w.])helpers\.\w", re.sub(r"#.*|from helpers\.|import helpers\.", "", cell.source)):
+            yield f"on Colab the set-up cell leaves no name 'helpers': import the module you need: {cell.source[:60]!r}"
+
+
 def colours_are_safe(notebook: NotebookNode, path: Path) -> Iterator[str]:
     unsafe = (
         r"""["'](jet|hsv|rainbow|gist_rainbow|nipy_spectral|turbo|Spectral|RdYlGn|PiYG|green|lime|g|tab:green)["']"""
@@ -190,6 +196,7 @@ RULES: list[Callable[[NotebookNode, Path], Iterator[str]]] = [
     has_its_badge,
     outputs_are_compared,
     no_semicolon_at_the_end,
+    helpers_itself_is_not_used,
     colours_are_safe,
     links_lead_somewhere,
 ]
@@ -279,6 +286,7 @@ BREAKAGES = [
     (outputs_are_compared, change("cells.5.source", "# NBVAL_IGNORE_OUTPUT\nprint()"), "not a comment"),
     (outputs_are_compared, change("cells.5.metadata.tags", ["nbval-skip"]), "not nbval-skip"),
     (no_semicolon_at_the_end, change("cells.4.source", "show();"), "trailing ';'"),
+    (helpers_itself_is_not_used, change("cells.4.source", "print(helpers.__file__)"), "no name 'helpers'"),
     (colours_are_safe, change("cells.4.source", 'imshow(x, cmap="jet")'), "tell 'jet' from"),
     (colours_are_safe, change("cells.4.source", "plot(x, color='green')"), "tell 'green' from"),
     (links_lead_somewhere, change("cells.3.source", "[next](99_none.ipynb)"), "99_none.ipynb, which does not exist"),
