@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 PATIENCE = 900.0  # s
+SILENT = 10.0  # s; a shorter wait needs no word
 
 
 @contextlib.contextmanager
@@ -20,11 +21,13 @@ def only_one(path: Path) -> Iterator[bool]:
     with the process, however it ends. Raises TimeoutError after 15 minutes.
     """
     with path.open("a") as file:  # closing it frees the lock
-        locked, until = _lock(file), time.monotonic() + PATIENCE
-        if locked is None:
-            print("Another notebook is at work on this; waiting for it.", file=sys.stderr)
+        locked, began, said = _lock(file), time.monotonic(), False
         while locked is None:
-            if time.monotonic() > until:
+            waited = time.monotonic() - began
+            if waited > SILENT and not said:
+                print("Another notebook is at work on this; waiting for it.", file=sys.stderr)
+                said = True
+            if waited > PATIENCE:
                 raise TimeoutError(f"Another notebook has held {path} for {PATIENCE:g} s. Stop it and run this again.")
             time.sleep(0.1)
             locked = _lock(file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from helpers import runtime
+from helpers import catalogue, datasets, runtime
 
 KIT = Path(__file__).resolve().parents[1]
 matplotlib.use("agg")  # in this process only: the notebooks' kernels keep their inline backend
@@ -26,6 +28,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["KIT_OFFLINE"] = "1"
     os.environ["KIT_PROFILE"] = "quick"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(KIT), os.environ.get("PYTHONPATH", "")]))
+    if config.getoption("numprocesses", None):  # drawn once, so that no notebook waits for another one and says so
+        for name in filter(lambda name: catalogue.look_up(name).drawn, catalogue.names()):
+            with contextlib.redirect_stderr(io.StringIO()):
+                datasets.fetch(name)
 
 
 @pytest.fixture(autouse=True)

@@ -622,6 +622,7 @@ def test_a_notebook_that_never_ends_is_named(home, monkeypatch, capsys):
     incoming = home / "datasets" / ".incoming" / "ants"
     incoming.mkdir(parents=True)
     monkeypatch.setattr(locks, "PATIENCE", 0.2)
+    monkeypatch.setattr(locks, "SILENT", 0.05)
     with (incoming / "lock").open("a") as file:
         assert locks._lock(file)
         sentence = f"Another notebook has held {incoming / 'lock'} for 0.2 s. Stop it and run this again."
