@@ -112,8 +112,8 @@ def curves(histories: History | Sequence[History], *, names: Sequence[str] | Non
             axis.plot(history.column("epoch"), train, "--", **look, mfc="white", lw=1.2, label=f"{name}, training")
             axis.plot(history.column("epoch"), val, "-", **look, lw=2.2, label=f"{name}, validation")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(left, "loss", "epoch", "cross-entropy")
-    _finish(right, "accuracy", "epoch", "correct, %")
+    finish(left, "loss", "epoch", "cross-entropy")
+    finish(right, "accuracy", "epoch", "correct, %")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     figure.suptitle(" and ".join(dict.fromkeys(history.data for history in histories)), fontsize=TITLE)
     said = "; ".join(f"{name}: {_course(history)}" for name, history in zip(names, histories, strict=True))
@@ -193,7 +193,7 @@ def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Seque
     right.set_xticks(range(0, 101, 25))
     for place, index in enumerate(order):
         right.text(100 * values[index] + 1, place, f"{100 * values[index]:.1f} %", va="center", fontsize=TEXT)
-    _finish(right, "", "probability, %", "")
+    finish(right, "", "probability, %", "")
     if title:
         figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
     top = f"{classes[order[0]]} with {100 * values[order[0]]:.0f} %"
@@ -247,12 +247,13 @@ def bars(values: dict[str, float], *, title: str, unit: str, spread: dict[str, f
     for place, (value, error) in enumerate(zip(values.values(), errors, strict=True)):
         axis.text(value + error + 0.01 * highest, place, f"{value:.1f} {unit}", va="center", fontsize=TEXT)
     axis.set_xlim(0, 1.2 * highest or 1)
-    _finish(axis, _wrapped(title, 8), unit, "")
+    finish(axis, _wrapped(title, 8), unit, "")
     said = ", ".join(f"{name} {value:.1f} {unit}" for name, value in values.items())
     return with_alt(figure, f"{title}: {said}")
 
 
-def _finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
+def finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
+    """Title, labels and a grid, as every diagram of the kit has them."""
     axis.set_title(title, fontsize=TITLE)
     axis.set_xlabel(x_label, fontsize=TEXT)
     axis.set_ylabel(y_label, fontsize=TEXT)

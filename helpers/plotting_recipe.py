@@ -13,7 +13,20 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from helpers.layer_statistics import Layer
-from helpers.plotting import BLUE, COLOURS, MARKERS, ORANGE, RED, STYLES, TEXT, TITLE, new_figure, tiles, with_alt
+from helpers.plotting import (
+    BLUE,
+    COLOURS,
+    MARKERS,
+    ORANGE,
+    RED,
+    STYLES,
+    TEXT,
+    TITLE,
+    finish,
+    new_figure,
+    tiles,
+    with_alt,
+)
 
 NORMS = {  # which of (picture, channel, place) share one mean
     "batch norm": (True, False, True),
@@ -37,7 +50,7 @@ def activation_functions(functions: Mapping[str, Callable[[Tensor], Tensor]]) ->
         said.append(f"{name} from {y.min().item():.2f} to {y.max().item():.2f}, slope {slope[-1].item():.2f} at 5")
     left.set_ylim(-1.6, 3.2)
     for axis, title in ((left, "what comes out"), (right, "slope: what the gradient is multiplied by")):
-        _finish(axis, title, "what goes in", "")
+        finish(axis, title, "what goes in", "")
     _legend(figure, left)
     return with_alt(figure, f"Activation functions and their slopes between -5 and 5: {'; '.join(said)}.")
 
@@ -56,7 +69,7 @@ def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure
     for axis, what in ((left, "forward: spread of the activations"), (right, "backward: size of the gradients")):
         axis.set_yscale("log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _finish(axis, what, "layer", "")
+        finish(axis, what, "layer", "")
     _legend(figure, left)
     if title:
         figure.suptitle(title, fontsize=TITLE)
@@ -85,7 +98,7 @@ def scatters(named: Mapping[str, Tensor], *, title: str = "", labels: tuple[str,
         axis.axhline(0, color="black", lw=0.8)
         axis.axvline(0, color="black", lw=0.8)
         axis.set_aspect("equal", adjustable="datalim")
-        _finish(axis, name, *labels)
+        finish(axis, name, *labels)
         spread = points.std(dim=0)
         correlation = torch.corrcoef(points.T)[0, 1].item()
         said.append(
@@ -115,7 +128,7 @@ def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str =
         axis.plot(*path.T.tolist(), "o-", color=RED, ms=4, lw=1.4)
         axis.plot(*minimum.tolist(), "*", color=BLUE, ms=16)
         axis.set_aspect("equal")
-        _finish(axis, name, "first weight", "second weight")
+        finish(axis, name, "first weight", "second weight")
         low, high = torch.linalg.eigvalsh(hessian).tolist()
         said.append(f"{name}: the steepest direction curves {high / low:.0f} times as much as the flattest")
     if title:
@@ -190,7 +203,7 @@ def over_settings(
         said.append(f"{name} {', '.join(f'{mean:.0f}' for mean in means)}")
     axis.set_xticks(x, [str(place) for place in places])
     axis.legend(fontsize=TEXT, frameon=False)
-    _finish(axis, title, x_label, y_label)
+    finish(axis, title, x_label, y_label)
     at = ", ".join(map(str, places))
     return with_alt(figure, f"{title}: {y_label} for {x_label} {at}; mean and range of the seeds. {'; '.join(said)}.")
 
@@ -203,7 +216,7 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: f
     axis.set_xscale("log")
     axis.set_ylim(0, 2 * losses[0])
     axis.legend(fontsize=TEXT, frameon=False)
-    _finish(axis, title, "learning rate", "loss, smoothed")
+    finish(axis, title, "learning rate", "loss, smoothed")
     best = rates[int(np.nanargmin(losses))]
     return with_alt(figure, f"{title} Loss over the learning rate; lowest near {best:.1g}, chosen {chosen:.1g}.")
 
@@ -213,11 +226,3 @@ def _legend(figure: Figure, axis: Axes) -> None:
         *axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False,
         handlelength=3.5,
     )  # fmt: skip
-
-
-def _finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
-    axis.set_title(title, fontsize=TITLE)
-    axis.set_xlabel(x_label, fontsize=TEXT)
-    axis.set_ylabel(y_label, fontsize=TEXT)
-    axis.grid(alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
