@@ -122,7 +122,7 @@ def pack(target: Path) -> None:
     """Write the kit to a zip file, in a top folder, as GitHub does."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in kit_files(cmd_run.KIT):
-            archive.write(cmd_run.KIT / name, f"cnn-course-kit-main/{name}")
+            archive.write(cmd_run.KIT / name, f"cnn-course-kit-student/{name}")
 
 
 def kit_files(kit: Path) -> list[str]:

@@ -37,7 +37,7 @@ def test_the_server_hands_out_the_set_up_file_and_a_kit_that_colab_setup_takes(t
     assert setup == (cmd_colab.cmd_run.KIT / "colab_setup.py").read_bytes()
     with zipfile.ZipFile(tmp_path / "kit.zip") as archive:
         names = archive.namelist()
-    assert "cnn-course-kit-main/helpers/runtime.py" in names and "cnn-course-kit-main/pyproject.toml" in names
+    assert "cnn-course-kit-student/helpers/runtime.py" in names and "cnn-course-kit-student/pyproject.toml" in names
     assert not [name for name in names if "/.git/" in name or "/.venv" in name]
 
 
@@ -58,7 +58,7 @@ def test_a_copy_without_git_packs_the_kit_and_nothing_that_was_made_in_it(tmp_pa
 def test_in_the_replica_colab_is_seen_and_github_is_the_servers(monkeypatch, tmp_path):
     code = (
         "import urllib.request; from helpers import runtime, drive; assert runtime.in_colab();"
-        "print(urllib.request.urlopen('https://raw.githubusercontent.com/a/b/main/colab_setup.py').read()[:9]);"
+        "print(urllib.request.urlopen('https://raw.githubusercontent.com/a/b/student/colab_setup.py').read()[:9]);"
         "from google.colab import files; assert files.upload() == {};"
         "drive.mount()"
     )

@@ -17,6 +17,8 @@ import colab_setup
 
 KIT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((KIT / "notebooks").glob("*.ipynb"))
+BADGE = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/{colab_setup.BRANCH}/notebooks/"
+RAW = f"https://raw.githubusercontent.com/{colab_setup.ADDRESS}/{colab_setup.BRANCH}/"
 IGNORED = "nbval-ignore-output"
 MACHINE_PATH = re.compile(r"(?<![\w.~$/-])(?:/(?:home|Users|root|tmp|var|mnt|opt|srv|work)/|[A-Z]:\\)\S*")
 
@@ -117,15 +119,14 @@ def begins_with_the_setup_cell(notebook: NotebookNode, path: Path) -> Iterator[s
     cells = code(notebook)
     if not cells or "runtime.describe()" not in cells[0].source:
         yield "the first code cell must be the set-up cell"
-    elif f"githubusercontent.com/{colab_setup.ADDRESS}/" not in cells[0].source:
+    elif RAW not in cells[0].source:
         yield "the set-up cell has another address than colab_setup.py (colab_setup.py address OWNER/NAME)"
     elif not ignored(cells[0]):
         yield f"the set-up cell prints this machine's values: tag it {IGNORED}"
 
 
 def has_its_badge(notebook: NotebookNode, path: Path) -> Iterator[str]:
-    badge = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/student/notebooks/"
-    targets = re.findall(re.escape(badge) + r"([\w.-]+\.ipynb)", notebook.cells[0].source)
+    targets = re.findall(re.escape(BADGE) + r"([\w.-]+\.ipynb)", notebook.cells[0].source)
     if targets != [path.name]:
         yield f"the first cell must have one Colab badge that opens this notebook's student copy; it opens {targets}"
 
@@ -217,8 +218,7 @@ def test_setup_cell_is_the_same_everywhere() -> None:
 
 def test_readme_opens_every_notebook_and_its_links_exist() -> None:
     readme = (KIT / "README.md").read_text(encoding="utf-8")
-    badge = rf"colab\.research\.google\.com/github/{re.escape(colab_setup.ADDRESS)}/blob/student/notebooks/"
-    badges = re.findall(badge + r"([\w.-]+)", readme)
+    badges = re.findall(re.escape(BADGE) + r"([\w.-]+)", readme)
     assert badges == [path.name for path in NOTEBOOKS]
     targets = [target for target in re.findall(r"\]\(([^)#\s]+)\)", readme) if "://" not in target]
     assert [target for target in targets if not (KIT / target).exists()] == []
@@ -230,12 +230,11 @@ def test_readme_opens_every_notebook_and_its_links_exist() -> None:
 @pytest.fixture
 def good() -> NotebookNode:
     new = nbformat.v4
-    badge = f"https://colab.research.google.com/github/{colab_setup.ADDRESS}/blob/student/notebooks/good.ipynb"
-    setup = f"# https://raw.githubusercontent.com/{colab_setup.ADDRESS}/main/\nprint(runtime.describe())"
+    setup = f"# {RAW}colab_setup.py\nprint(runtime.describe())"
     picture = new.new_output("display_data", {"image/png": "AAAA"}, metadata={"image/png": {"alt": "a grey square"}})
     printed = new.new_output("stream", name="stdout", text="True\n")
     cells = [
-        new.new_markdown_cell(f"# Good\n\n[![Open in Colab](https://example.org/b.svg)]({badge})"),
+        new.new_markdown_cell(f"# Good\n\n[![Open in Colab](https://example.org/b.svg)]({BADGE}good.ipynb)"),
         new.new_code_cell(setup, metadata={"tags": [IGNORED]}, execution_count=1, outputs=[printed]),
         new.new_code_cell("import torch", execution_count=2),
         new.new_markdown_cell("## 1. Two parts\n\n```python\n# no heading\n```\nSee [below](#2.-End) and `[x](y.md)`."),

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import colab_setup
 from helpers import __main__, cmd_run, cmd_student
 
 KIT = Path(__file__).resolve().parents[1]
@@ -112,10 +113,11 @@ def test_the_branch_is_main_with_copies(checkout: Path, copies: Path) -> None:
     for _ in range(2):  # the second time it replaces the first
         publish(checkout)
         git("fetch", "origin", cwd=checkout)
-        assert git("diff", "--name-only", "main", "origin/student", cwd=checkout) == f"notebooks/{NOTEBOOKS[0].name}"
-        published = git("show", f"origin/student:notebooks/{NOTEBOOKS[0].name}", cwd=checkout)
+        branch = f"origin/{colab_setup.BRANCH}"  # what the set-up cell fetches from
+        assert git("diff", "--name-only", "main", branch, cwd=checkout) == f"notebooks/{NOTEBOOKS[0].name}"
+        published = git("show", f"{branch}:notebooks/{NOTEBOOKS[0].name}", cwd=checkout)
         assert published + "\n" == (copies / NOTEBOOKS[0].name).read_text(encoding="utf-8")
-        assert git("rev-parse", "origin/student^", cwd=checkout) == git("rev-parse", "main", cwd=checkout)
+        assert git("rev-parse", f"{branch}^", cwd=checkout) == git("rev-parse", "main", cwd=checkout)
     assert git("status", "--porcelain", cwd=checkout) == "" and git("worktree", "list", cwd=checkout).count("\n") == 0
 
 
