@@ -4,7 +4,8 @@
 The floors of the house, imports go down only:
 
 =========  =======================================================================================
-3  glue    widgets (explorer), widgets_maps, widgets_network, widgets_zoo, board, exercises (answers, questions)
+3  glue    widgets (explorer), widgets_maps, widgets_network, widgets_zoo, widgets_form, board,
+           exercises (answers, questions)
 2  views   svg, plotting (screen)
 1  work    loaders (decoding, augment), digits, models (architectures: lenet, alexnet2012, cifar_nets; alexnet_mini,
            pretrain), training (history, results, checkpoints, resuming, acceleration, optimizers, progress,

@@ -11,12 +11,11 @@ conv-2: Right. The depth of the input does not show in the output: every filter 
 from __future__ import annotations
 
 import functools
-import html
 import json
 import math
 import random
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +25,15 @@ from helpers.questions import Question, Unreadable, Value, Verdict, is_open, jud
 from helpers.questions_bank import BANK, GENERATORS, find, find_topic
 
 if TYPE_CHECKING:
-    import ipywidgets
+    from helpers import widgets_form
 
 _WRAPPER = textwrap.TextWrapper(96, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 class Exercise:
     """One question, with the tries and hints of this session. The texts are separate from the printing for widgets."""
+
+    _how_to_answer = "Put your answer in place of the dots and run the cell again."
 
     def __init__(self, question: Question, *, prefix: str, recorded: bool) -> None:
         self.question, self.done = question, False
@@ -66,7 +67,7 @@ class Exercise:
             )
         given = {field: value for field, value in answers.items() if not is_open(value)}
         if not given:
-            return f"{question.id}: not answered yet. Put your answer in place of the dots and run the cell again."
+            return f"{question.id}: not answered yet. {self._how_to_answer}"
         try:
             values = {field: read(question, field, value) for field, value in given.items()}
         except Unreadable as error:
@@ -84,7 +85,7 @@ class Exercise:
         note = self._record(hints=min(self._hints, len(hints)))
         if self._hints > len(hints):
             numbered = [f"  {number}. {hint}" for number, hint in enumerate(hints, 1)]
-            head = f"{name}: these were all the hints. {self._call('solution')} works it out."
+            head = f"{name}: these were all the hints; {self._call('solution')} works it out."
             return _wrapped([head, *numbered, note])
         left = len(hints) - self._hints
         then = f"({left} more)" if left else f"(the last one; {self._call('solution')} works it out)"
@@ -125,6 +126,18 @@ class Exercise:
     def _call(self, function: str, *arguments: str) -> str:
         named = (f'"{self.question.id}"', *arguments) if self._recorded else arguments
         return f"{self._prefix}.{function}({', '.join(named)})"
+
+
+class InForm(Exercise):
+    """An exercise whose answers come from the boxes of a form; it speaks of buttons where others speak of calls."""
+
+    _how_to_answer = "Fill in a box, then click Check."
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question, prefix="", recorded=True)
+
+    def _call(self, function: str, *arguments: str) -> str:
+        return f'the button "{function.capitalize()}"'
 
 
 class Practice(Exercise):
@@ -218,31 +231,11 @@ def key(topic: str | None = None) -> str:
     return "\n\n".join(_keyed(q) for q in BANK.values() if not wanted or q.topic == wanted)
 
 
-def widget(question_id: str) -> ipywidgets.VBox:
+def widget(question_id: str) -> widgets_form.Form:
     """A form for one question: a box for each field, and buttons for check, hint and solution."""
-    import ipywidgets as widgets
+    from helpers import widgets_form  # here, so that importing this module stays light
 
-    exercise = _exercise(question_id)
-    question = exercise.question
-    said, boxes = widgets.HTML(), {}
-    for field, right in question.answer.items():
-        words = ("True", "False") if isinstance(right, bool) else question.options(field)
-        look = {"description": field, "style": {"description_width": "7em"}}
-        boxes[field] = widgets.Dropdown(options=["", *words], **look) if words else widgets.Text(**look)
-
-    def button(label: str, text: Callable[[], str]) -> widgets.Button:
-        made = widgets.Button(description=label)
-        made.on_click(lambda _: setattr(said, "value", _as_html(text())))
-        return made
-
-    buttons = widgets.HBox(
-        [
-            button("Check", lambda: exercise.checked({field: box.value for field, box in boxes.items()})),
-            button("Hint", exercise.hinted),
-            button("Solution", exercise.solved),
-        ]
-    )
-    return widgets.VBox([widgets.HTML(_as_html(f"{question.id}: {question.text}")), *boxes.values(), buttons, said])
+    return widgets_form.Form(InForm(find(question_id)))
 
 
 @functools.cache
@@ -269,7 +262,3 @@ def _kept(value: Value) -> object:
 
 def _wrapped(lines: Iterable[str]) -> str:
     return "\n".join(_WRAPPER.fill(line) for line in lines if line)
-
-
-def _as_html(text: str) -> str:
-    return f'<div style="white-space: pre-wrap; line-height: 1.4">{html.escape(text)}</div>'

@@ -34,7 +34,7 @@ class Explorer(widgets.VBox):
         self.controls, self.font_px = dict(controls), font_px or screen.font_px()
         self.picture = widgets.HTML()
         self._draw, self._held = draw, False
-        super().__init__([widgets.HTML(_style(self.font_px)), *rows, self.picture])
+        super().__init__([widgets.HTML(style(self.font_px)), *rows, self.picture])
         self.add_class("cnn-explorer")
         self.add_class(f"cnn-explorer-{self.font_px}")
         for control in self.controls.values():
@@ -132,7 +132,7 @@ def show(control: widgets.Widget, *, when: bool) -> None:
     control.layout.display = None if when else "none"
 
 
-def _style(font_px: int) -> str:
+def style(font_px: int) -> str:
     """Sizes of the controls follow the picture's text; a wide picture shrinks into a narrow window."""
     return (
         f"<style>.cnn-explorer-{font_px} {{--jp-widgets-font-size: {0.88 * font_px:.0f}px; "

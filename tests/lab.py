@@ -105,7 +105,7 @@ class Notebook:
         return texts + self.page.get_by_text("Click to show javascript error").all_inner_texts()
 
     def displayed(self) -> int:
-        """How many outputs are explorers, drawn or not. Progress bars are widgets too, and go when they are done."""
+        """How many outputs are explorers or forms, drawn or not. Progress bars are widgets too, and go away."""
         cells = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells")
         outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
         said = ["".join(data.get("text/plain", "")) for data in outputs if WIDGET in data]
@@ -117,6 +117,10 @@ class Notebook:
         for explorer in explorers:
             explorer.locator("svg").last.wait_for()
         return explorers
+
+    def forms(self) -> list[Locator]:
+        """Questions that are shown as forms."""
+        return self.page.locator(".cnn-form").all()
 
     def close(self) -> None:
         """End the kernel, without a question about what was not saved."""

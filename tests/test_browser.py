@@ -133,6 +133,24 @@ def test_explorers_fit_a_projector_with_large_text(url, window, screenshots):
         explorer.screenshot(path=screenshots / f"projector_{number}.png")
 
 
+def use_form(notebook, screenshots):
+    """Notebook 00: a question as a form. A wrong answer, a hint, the right answer."""
+    (form,) = notebook.forms()
+    box = form.locator("input[type=text]")
+    box.fill("3 x 32")
+    box.press("Tab")
+    form.get_by_role("button", name="Check").click()
+    form.get_by_text("conv-23").nth(1).wait_for()
+    form.get_by_role("button", name="Hint").click()
+    form.get_by_text("hint 1 of").wait_for()
+    form.screenshot(path=screenshots / "form_hint.png")
+    box.fill("3072")
+    box.press("Tab")
+    form.get_by_role("button", name="Check").click()
+    form.get_by_text("Right.").wait_for()
+    form.screenshot(path=screenshots / "form_right.png")
+
+
 def use_board(notebook, screenshots):
     """Notebook 02: the live training board. It answers while it trains."""
     board = notebook.explorers()[0]
@@ -179,7 +197,12 @@ def use_zoo(notebook, screenshots):
     networks.screenshot(path=screenshots / "networks.png")
 
 
-USES = {"02_lenet": use_board, "03_alexnet_dissection": use_maps, "09_model_zoo": use_zoo}
+USES = {
+    "00_start_here": use_form,
+    "02_lenet": use_board,
+    "03_alexnet_dissection": use_maps,
+    "09_model_zoo": use_zoo,
+}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -187,8 +210,9 @@ def test_notebook_runs_without_an_error_and_its_widgets_answer(name, url, window
     notebook = lab.Notebook(window.new_page(), url.format(path=f"{name}.ipynb"))
     notebook.run(seconds=600)
     assert notebook.errors() == []
-    assert notebook.displayed() == len(notebook.explorers()) >= (name in USES)
-    for number, explorer in enumerate(notebook.explorers()):
+    explorers, forms = notebook.explorers(), notebook.forms()
+    assert notebook.displayed() == len(explorers) + len(forms) >= (name in USES)
+    for number, explorer in enumerate(explorers):
         assert right_edge(explorer) <= 1280
         explorer.screenshot(path=screenshots / f"{name}_{number}.png")
     if name in USES:
@@ -205,14 +229,14 @@ def test_an_error_in_a_notebook_is_seen(url, window):
 def test_a_question_as_a_form_says_what_went_wrong(url, window, screenshots):
     notebook = lab.Notebook(window.new_page(), url.format(path="form.ipynb"))
     notebook.run()
-    form = notebook.page.locator(".jp-OutputArea-output .widget-vbox").first
+    (form,) = notebook.forms()
     for box, answer in zip(form.locator("input[type=text]").all(), ("28", "28", "32"), strict=True):
         box.fill(answer)
         box.press("Tab")
     form.get_by_role("button", name="Check").click()
     form.get_by_text("That is the size of the input").wait_for()
     form.get_by_role("button", name="Hint").click()
-    form.get_by_text(re.compile("[Hh]int")).nth(1).wait_for()
+    form.get_by_text("hint 1 of").wait_for()
     form.screenshot(path=screenshots / "form.png")
 
 

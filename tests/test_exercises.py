@@ -664,8 +664,7 @@ def test_the_key_holds_everything():
 
 
 def form(question_id: str):
-    box = exercises.widget(question_id)
-    title, *fields, buttons, result = box.children
+    _, title, *fields, buttons, result = exercises.widget(question_id).children
     return title, {f.description: f for f in fields}, {b.description: b for b in buttons.children}, result
 
 
@@ -673,10 +672,11 @@ def test_the_form_checks_hints_and_solves(folders):
     title, fields, buttons, result = form("conv-2")
     assert "26 x 26 x 32" in title.value and list(fields) == ["width", "height", "depth"]
     buttons["Check"].click()
-    assert "not answered yet" in result.value
+    assert "not answered yet. Fill in a box" in result.value
     fields["width"].value, fields["height"].value, fields["depth"].value = "24", "24", "32"
     buttons["Check"].click()
     assert "That is the depth of the input" in result.value
+    assert "For a hint: the button &quot;Hint&quot;" in result.value and "exercises." not in result.value
     buttons["Hint"].click()
     assert "hint 1 of 3" in result.value and "&quot;" not in title.value
     buttons["Solution"].click()
