@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -60,6 +61,20 @@ def test_workflow_tests_the_oldest_python_and_calls_the_same_script() -> None:
     assert f'"{PROJECT["requires-python"].removeprefix(">=")}"' in workflow
     assert ".ci/run" in workflow
     assert "colab_setup.py test" in (KIT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_workflow_keeps_the_screenshots_of_the_browser() -> None:
+    workflow = (KIT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    folder = re.search(r"KIT_SCREENSHOTS: (.+)", workflow)[1]
+    upload = workflow.partition("uses: actions/upload-artifact")[2]
+    assert re.search(r"path: (.+)", upload)[1] == folder
+    script = "for variable in KIT_HOME KIT_SCREENSHOTS; do export $variable=/x; done\n"
+    unset = re.search(r"(?ms)^for variable .+?^done$", (KIT / ".ci" / "run").read_text(encoding="utf-8"))[0]
+    done = subprocess.run(
+        ["bash", "-c", f"{script}{unset}\necho $KIT_HOME,$KIT_SCREENSHOTS"], capture_output=True, text=True
+    )
+    assert done.stdout == ",/x\n"
 
 
 def test_import_helpers_is_light() -> None:
