@@ -131,6 +131,7 @@ def run(
     seeds: Sequence[int] = (0, 1, 2),
     cache: str | Path | None = None,
     how: str = "",
+    recompute: bool = False,
 ) -> Results:
     """Call ``fn(seed, **setting)`` for every setting and every seed.
 
@@ -143,6 +144,7 @@ def run(
         cache: a JSON file. Runs that are in it are loaded, which ``Results.note`` (and so ``print``) says; every new
             run is added to it at once, so that a session that dies loses one run. None: compute everything.
         how: stands in the file: which notebook and cell compute it, for example "notebook 05, section 6, full profile".
+        recompute: True computes everything now and leaves the file as it is.
 
     Raises:
         ValueError: no settings, no seeds or a seed twice; or the file holds other settings under the same name.
@@ -150,7 +152,7 @@ def run(
     """
     settings = {name: dict(options) for name, options in settings.items()}
     _check(settings, seeds)
-    path = None if cache is None else Path(cache)
+    path = None if cache is None or recompute else Path(cache)
     record = results_file.Record(path, how=how, source=_source(fn), settings=settings)
     loaded = {(old["setting"], old["seed"]): Run(**old | {"epochs": tuple(old["epochs"])}) for old in record.runs}
     jobs = [(name, seed) for name in settings for seed in seeds]

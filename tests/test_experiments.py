@@ -222,6 +222,14 @@ def test_only_missing_runs_are_computed(tmp_path: Path, counted: list[tuple[int,
     assert got.runs == experiments.run(noisy, SETTINGS, seeds=(0, 1), cache=path).runs
 
 
+def test_one_switch_computes_anew_and_leaves_the_file_alone(tmp_path: Path, counted: list[tuple[int, float]]) -> None:
+    path = tmp_path / "runs.json"
+    experiments.run(noisy, SETTINGS, seeds=(0,), cache=path)
+    before = path.read_bytes()
+    got = experiments.run(noisy, SETTINGS, seeds=(0,), cache=path, recompute=True)
+    assert len(counted) == 4 and got.note == "" and path.read_bytes() == before
+
+
 def test_a_session_that_dies_loses_one_run(tmp_path: Path) -> None:
     def dies(seed: int) -> dict[str, float]:
         if seed == 2:
