@@ -36,7 +36,7 @@ class Form(widgets.VBox):
         self.add_class(f"cnn-explorer-{font_px}")
 
     def __repr__(self) -> str:
-        return f"Form: question {self.question.id}, with boxes to fill in"  # what GitHub shows, where widgets do not run
+        return f"Form: question {self.question.id}, with boxes to fill in"  # what GitHub shows
 
     def filled_in(self) -> dict[str, str]:
         """What stands in the boxes, by field."""
