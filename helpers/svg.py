@@ -60,14 +60,14 @@ def text(
     anchor: str = "start",
     bold: bool = False,
     mono: bool = False,
+    halo: bool = False,
 ) -> str:
-    """One line of text with its baseline at y; runs of spaces are kept in ``mono``."""
+    """One line of text with its baseline at y; ``mono`` keeps runs of spaces, ``halo`` paints over lines it crosses."""
     family = f' font-family="{MONO}" xml:space="preserve"' if mono else ""
     weight = ' font-weight="bold"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" fill="{fill}" text-anchor="{anchor}"{weight}{family}>'
-        f"{escape(content, quote=False)}</text>"
-    )
+    edge = ' stroke="white" stroke-width="5" stroke-linejoin="round" paint-order="stroke"' if halo else ""
+    look = f'fill="{fill}" text-anchor="{anchor}"{weight}{family}{edge}'
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" {look}>{escape(content, quote=False)}</text>'
 
 
 def rect(

@@ -122,18 +122,18 @@ def _rate_marks(
     rates: Sequence[tuple[int, float]], x: float, y: float, size: tuple[float, float], steps: int, font_px: int
 ) -> list[str]:
     """A dashed line where somebody moved the learning rate, with the new value beside the last three of them."""
-    parts = []
+    lines, labels = [], []
     changes = [(at, rate) for at, rate in rates if at > 0]
-    for number, (at, rate) in enumerate(changes):
+    for number, (at, rate) in enumerate(changes, 3 - len(changes)):  # 0, 1 and 2 are the last three
         here = x + size[0] * min(at / steps, 1.0)
-        parts.append(svg.segment(here, y, here, y + size[1], stroke=svg.PURPLE, line=1.5, dash="5 4"))
-        if number >= len(changes) - 3:
+        lines.append(svg.segment(here, y, here, y + size[1], stroke=svg.PURPLE, line=1.5, dash="5 4"))
+        if number >= 0:
             late = here > x + 0.75 * size[0]
             shift, anchor = (-0.3 * font_px, "end") if late else (0.3 * font_px, "start")
-            height = y + (1.0 + 1.2 * (number % 3)) * font_px
-            words = f"learning rate {rate:.3g}"
-            parts.append(svg.text(here + shift, height, words, size=0.85 * font_px, fill=svg.PURPLE, anchor=anchor))
-    return parts
+            height = y + (1.0 + 1.2 * number) * font_px
+            look = {"size": 0.85 * font_px, "fill": svg.PURPLE, "anchor": anchor, "halo": True}
+            labels.append(svg.text(here + shift, height, f"learning rate {rate:.3g}", **look))
+    return lines + labels
 
 
 def _filters(weights: np.ndarray, y: float, font_px: int) -> tuple[list[str], float]:

@@ -99,15 +99,14 @@ class Notebook:
         self.page.evaluate(RUN_ALL, seconds)
 
     def errors(self) -> list[str]:
-        """The texts of error outputs, and of widgets that could not be drawn."""
-        texts = self.page.locator(".jp-OutputArea [data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        """What error outputs say, and widgets that could not be drawn."""
+        texts = [f"{out['ename']}: {out['evalue']}" for out in self._outputs() if out["output_type"] == "error"]
         texts += self.page.get_by_text("Error displaying widget").all_inner_texts()
         return texts + self.page.get_by_text("Click to show javascript error").all_inner_texts()
 
     def displayed(self) -> int:
         """How many outputs are explorers or forms, drawn or not. Progress bars are widgets too, and go away."""
-        cells = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells")
-        outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        outputs = [output.get("data", {}) for output in self._outputs()]
         said = ["".join(data.get("text/plain", "")) for data in outputs if WIDGET in data]
         return sum(bool(re.match(r"[A-Z]\w+: ", text)) for text in said)
 
@@ -122,6 +121,10 @@ class Notebook:
         """Questions that are shown as forms."""
         return self.page.locator(".cnn-form").all()
 
+    def _outputs(self) -> list[dict]:
+        cells = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells")
+        return [output for cell in cells for output in cell.get("outputs", [])]
+
     def close(self) -> None:
         """End the kernel, without a question about what was not saved."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
@@ -131,6 +134,11 @@ class Notebook:
 def alt(explorer: Locator) -> str:
     """What the explorer's picture says to somebody who cannot see it."""
     return explorer.locator("svg").last.get_attribute("aria-label") or ""
+
+
+def wait_for(explorer: Locator, *parts: str) -> None:
+    """Wait until the explorer's picture says all of this: what was drawn for an earlier key may come later."""
+    until(lambda: all(part in alt(explorer) for part in parts), f"the picture never showed {parts}")
 
 
 def press(explorer: Locator, label: str, key: str, *, times: int = 1) -> None:

@@ -77,15 +77,15 @@ def test_notebook_01_runs_without_an_error(arithmetic):
 
 def test_conv_explorer_answers_to_sliders_menus_and_buttons(arithmetic, screenshots):
     explorer = arithmetic.explorers()[0]
-    assert "kernel 3, stride 1" in lab.alt(explorer) and "gives 1 × 5 × 5" in lab.alt(explorer)
+    lab.wait_for(explorer, "kernel 3, stride 1", "gives 1 × 5 × 5")
     lab.press(explorer, "stride s", "ArrowRight")
-    assert "stride 2" in lab.alt(explorer) and "gives 1 × 3 × 3" in lab.alt(explorer)
+    lab.wait_for(explorer, "stride 2", "gives 1 × 3 × 3")
     lab.press(explorer, "output cell", "ArrowRight", times=2)
     lab.press(explorer, "padding p", "ArrowRight")
-    assert "gives 1 × 4 × 4" in lab.alt(explorer)
+    lab.wait_for(explorer, "padding 1", "gives 1 × 4 × 4")
     explorer.screenshot(path=screenshots / "conv_explorer.png")
     explorer.locator("select").first.select_option("LeNet C1")
-    arithmetic.page.wait_for_function("text => document.body.innerHTML.includes(text)", arg="gives 6 × 28 × 28")
+    lab.wait_for(explorer, "gives 6 × 28 × 28")
     explorer.screenshot(path=screenshots / "conv_explorer_lenet.png")
 
 
@@ -100,22 +100,21 @@ def test_predicting_first_names_the_mistake(arithmetic, screenshots):
     explorer.locator("input[type=number]").press("Tab")
     explorer.get_by_role("button", name="Check").click()
     explorer.get_by_text(re.compile("✓")).wait_for(timeout=15_000)
-    assert "5 × 5" in lab.alt(explorer)
+    lab.wait_for(explorer, "5 × 5")
 
 
 def test_receptive_field_grows_with_a_layer(arithmetic, screenshots):
     explorer = next(e for e in arithmetic.explorers() if e.get_by_role("button", name="Add layer on top").count())
     before = lab.alt(explorer)
     explorer.get_by_role("button", name="Add layer on top").click()
-    arithmetic.page.wait_for_function("text => !document.body.innerHTML.includes(text)", arg=f'aria-label="{before}"')
-    assert lab.alt(explorer) != before
+    lab.until(lambda: lab.alt(explorer) != before, "the new layer does not show")
     explorer.screenshot(path=screenshots / "receptive_field.png")
 
 
 def test_volume_view_follows_its_sliders(arithmetic, screenshots):
     explorer = next(e for e in arithmetic.explorers() if lab.alt(e).startswith("A 3 × 32 × 32 input"))
     lab.press(explorer, "kernel k", "ArrowRight")
-    assert "each 3 × 6 × 6" in lab.alt(explorer) and "6 × 27 × 27" in lab.alt(explorer)
+    lab.wait_for(explorer, "each 3 × 6 × 6", "6 × 27 × 27")
     explorer.screenshot(path=screenshots / "volume.png")
 
 
@@ -161,7 +160,7 @@ def use_board(notebook, screenshots):
     board.get_by_role("button", name="Stop").click()
     board.get_by_role("button", name="Start").wait_for()
     board.screenshot(path=screenshots / "board.png")
-    assert "stopped" in lab.alt(board)
+    lab.wait_for(board, "stopped")
     board.get_by_role("button", name="Begin anew").click()
     lab.until(lambda: steps_of(board) == 0, "the board does not begin anew")
 
@@ -179,7 +178,7 @@ def use_maps(notebook, screenshots):
     assert "features.0" in lab.alt(browser)
     lab.press(browser, "cell: row", "ArrowLeft", times=3)
     browser.locator("select").nth(2).select_option("one scale for all")
-    lab.until(lambda: "all from" in lab.alt(browser), "the scale stays")
+    lab.wait_for(browser, "all from")
     browser.screenshot(path=screenshots / "maps.png")
 
 
@@ -187,9 +186,9 @@ def use_zoo(notebook, screenshots):
     """Notebook 09: the zoo's axis and family, and two networks side by side."""
     zoo, networks = notebook.explorers()
     zoo.locator("select").nth(0).select_option("parameters")
-    lab.until(lambda: "against parameters" in lab.alt(zoo), "the axis stays")
+    lab.wait_for(zoo, "against parameters")
     zoo.locator("select").nth(2).select_option("mobilenet")
-    lab.until(lambda: "mobilenet_v2" in lab.alt(zoo), "no family is marked")
+    lab.wait_for(zoo, "mobilenet_v2")
     zoo.screenshot(path=screenshots / "zoo.png")
     networks.locator("select").nth(2).select_option("vgg16")
     networks.get_by_text("vgg16").last.wait_for()
