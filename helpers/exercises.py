@@ -62,7 +62,7 @@ class Exercise:
         """The text of ``check``; counts the try and records it."""
         question = self.question
         if unknown := sorted(set(answers) - set(question.answer)):
-            return _wrapped([f"{question.id}: there is no {listed(unknown)} in this question."]) + (
+            return self._text([f"{question.id}: there is no {listed(unknown)} in this question."]) + (
                 f"\nIt asks for: {self._check_call()}"
             )
         given = {field: value for field, value in answers.items() if not is_open(value)}
@@ -71,12 +71,12 @@ class Exercise:
         try:
             values = {field: read(question, field, value) for field, value in given.items()}
         except Unreadable as error:
-            return _wrapped([f"{question.id}: {error}"])
+            return self._text([f"{question.id}: {error}"])
         verdict = judge(question, values)
         self._tries += 1
         self.done = self.done or verdict.all_right
         attempt = {"answer": {f: _kept(v) for f, v in values.items()}, "verdict": verdict.summary}
-        return _wrapped([*self._report(verdict), self._record(attempt=attempt)])
+        return self._text([*self._report(verdict), self._record(attempt=attempt)])
 
     def hinted(self) -> str:
         """The text of ``hint``; counts and records the hint."""
@@ -86,20 +86,20 @@ class Exercise:
         if self._hints > len(hints):
             numbered = [f"  {number}. {hint}" for number, hint in enumerate(hints, 1)]
             head = f"{name}: these were all the hints; {self._call('solution')} works it out."
-            return _wrapped([head, *numbered, note])
+            return self._text([head, *numbered, note])
         left = len(hints) - self._hints
         then = f"({left} more)" if left else f"(the last one; {self._call('solution')} works it out)"
-        return _wrapped([f"{name}, hint {self._hints} of {len(hints)}: {hints[self._hints - 1]} {then}", note])
+        return self._text([f"{name}, hint {self._hints} of {len(hints)}: {hints[self._hints - 1]} {then}", note])
 
     def solved(self) -> str:
         """The text of ``solution``; records that it was looked at."""
-        return _wrapped([f"{self.question.id}, solution: {self.question.solution}", self._record(solution=True)])
+        return self._text([f"{self.question.id}, solution: {self.question.solution}", self._record(solution=True)])
 
     def _asked(self) -> str:
         question = self.question
         kinds = [f"{f}: one of {listed(question.options(f))}" for f in question.answer if question.options(f)]
         kinds += [f"{f}: True or False" for f, value in question.answer.items() if isinstance(value, bool)]
-        return _wrapped([f"{question.id}: {question.text}", *kinds])
+        return self._text([f"{question.id}: {question.text}", *kinds])
 
     def _report(self, verdict: Verdict) -> list[str]:
         name, several = self.question.id, len(self.question.answer) > 1
@@ -123,6 +123,9 @@ class Exercise:
     def _check_call(self) -> str:
         return self._call("check", *(f"{field}=..." for field in self.question.answer))
 
+    def _text(self, lines: Iterable[str]) -> str:
+        return _wrapped(lines)
+
     def _call(self, function: str, *arguments: str) -> str:
         named = (f'"{self.question.id}"', *arguments) if self._recorded else arguments
         return f"{self._prefix}.{function}({', '.join(named)})"
@@ -135,6 +138,9 @@ class InForm(Exercise):
 
     def __init__(self, question: Question) -> None:
         super().__init__(question, prefix="", recorded=True)
+
+    def _text(self, lines: Iterable[str]) -> str:
+        return "\n".join(filter(None, lines))  # the browser breaks them where the window ends
 
     def _call(self, function: str, *arguments: str) -> str:
         return f'the button "{function.capitalize()}"'
