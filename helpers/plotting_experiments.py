@@ -18,10 +18,12 @@ def bands(
     title: str = "",
     spread: str = "min-max",
     log: bool = False,
+    pairs: bool = False,
 ) -> Figure:
     """``metric`` over the epochs, one line a setting with a band for the seeds; several metrics side by side.
 
-    Colour, line style and marker tell the settings apart. ``spread`` as in ``Results.band``; the figure says which.
+    Colour, line style and marker tell the settings apart; with ``pairs``, two that follow each other share colour and
+    marker, and the second is dashed. ``spread`` as in ``Results.band``; the figure says which.
     """
     metrics = [metric] if isinstance(metric, str) else list(metric)
     figure, (axes,) = new_figure(max(7.5, 5.2 * len(metrics)), 4.6 + 0.15 * len(results.settings), columns=len(metrics))
@@ -29,8 +31,8 @@ def bands(
         for number, setting in enumerate(results.settings):
             band = results.band(setting, name, spread=spread)
             epochs = range(1, len(band.mean) + 1)
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            style = STYLES[number % len(STYLES)]
+            kind, style = (number // 2, ("-", "--")[number % 2]) if pairs else (number, STYLES[number % len(STYLES)])
+            colour, marker = COLOURS[kind % len(COLOURS)], MARKERS[kind % len(MARKERS)]
             axis.fill_between(epochs, band.low, band.high, color=colour, alpha=0.2, lw=0)
             axis.plot(epochs, band.mean, style, color=colour, marker=marker, lw=2.2, markevery=0.1, label=setting)
         axis.set_xlabel("epoch", fontsize=TEXT)

@@ -65,7 +65,8 @@ def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure
         depth = range(1, len(layers) + 1)
         look = {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 2.2}
         for axis, values in ((left, [x.std for x in layers]), (right, [x.gradient for x in layers])):
-            axis.plot(depth, [v or np.nan for v in values], marker=MARKERS[number % len(MARKERS)], label=name, **look)
+            label = name if any(values) else f"{name}: 0 everywhere, not drawn"
+            axis.plot(depth, [v or np.nan for v in values], marker=MARKERS[number % len(MARKERS)], label=label, **look)
     for axis, what in ((left, "forward: spread of the activations"), (right, "backward: size of the gradients")):
         axis.set_yscale("log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -141,7 +142,7 @@ def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str =
 def norm_axes() -> Figure:
     """Which numbers of a batch share one mean and one variance: four pictures after Wu and He (2018), figure 2."""
     pictures, channels, places = 4, 6, 5
-    figure, axes = tiles(len(NORMS), len(NORMS), width=2.8, height=3.0)
+    figure, axes = tiles(len(NORMS), len(NORMS), width=2.8, height=3.3)
     for axis, (name, (over_n, over_c, _)) in zip(axes, NORMS.items(), strict=True):
         for n, c, place in np.ndindex(pictures, channels, places):
             together = (over_n or n == 0) and (over_c or c == 0 or (over_c is None and c < channels // 2))

@@ -141,7 +141,7 @@ def _names(chosen: Sequence[Entry], entries: Sequence[Entry], scale: _Scale, fon
             free = next((spot for spot in spots if not any(_overlap(spot, other) for other in others)), None)
             if free:
                 names.append(free)
-                parts.append(svg.text(free[0], free[3] - 0.25 * font_px, entry.name, size=font_px))
+                parts.append(svg.text(free[0], free[3] - 0.25 * font_px, entry.name, size=font_px, halo=True))
                 break
     return parts
 

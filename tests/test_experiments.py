@@ -306,6 +306,15 @@ def test_figure_says_what_it_shows(results: experiments.Results) -> None:
     assert f"low: loss {band.mean[-1]:.3g} at the end" in figure.alt and "3 seeds" in figure.alt
 
 
+def test_pairs_share_colour_and_marker_and_the_second_is_dashed() -> None:
+    names = [f"{trouble}, {norm}" for trouble in ("good", "small", "large", "fast") for norm in ("without", "with")]
+    results = experiments.run(noisy, {name: SETTINGS["low"] for name in names}, seeds=(0,))
+    lines = plotting_experiments.bands(results, "loss", pairs=True).axes[0].get_lines()
+    looks = [(line.get_color(), line.get_marker()) for line in lines]
+    assert looks[::2] == looks[1::2] and len(set(looks)) == 4
+    assert [line.get_linestyle() for line in lines] == ["-", "--"] * 4
+
+
 def test_figure_of_loaded_results_says_so(tmp_path: Path) -> None:
     for _ in range(2):
         got = experiments.run(noisy, SETTINGS, cache=tmp_path / "runs.json")

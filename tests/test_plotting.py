@@ -226,11 +226,18 @@ def test_filters_are_stretched_one_by_one() -> None:
 
 
 def test_bars_with_spread() -> None:
-    figure = plotting.bars({"a": 60.0, "b": 90.0}, title="accuracy", unit="%", spread={"a": 1.5, "b": 2.0})
+    ends = {"a": (59.0, 61.5), "b": (88.0, 92.0)}
+    figure = plotting.bars({"a": 60.0, "b": 90.0}, title="accuracy", unit="%", spread=ends)
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.texts] == ["60.0 %", "90.0 %"]
     assert axis.texts[0].get_position()[0] > 61.5  # beside the error bar
+    assert axis.collections[0].get_segments()[0][:, 0].tolist() == [59.0, 61.5]  # not the mean of the two
     assert figure.alt == "accuracy: a 60.0 %, b 90.0 %"
+
+
+def test_bars_of_another_kind_look_different_without_colour() -> None:
+    (axis,) = plotting.bars({"2011": 25.8, "2012": 16.4}, title="errors", unit="%", apart=["2011"]).axes
+    assert [bool(bar.get_hatch()) for bar in axis.patches] == [True, False]
 
 
 def test_bars_of_zero() -> None:

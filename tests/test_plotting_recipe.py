@@ -47,6 +47,7 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     silent = [dataclasses.replace(layer, std=0.0) for layer in layers]
     figure = plotting_recipe.by_depth({"zeros": silent})
     assert np.isnan(figure.axes[0].lines[0].get_ydata()).all() and "zero in some layers" in figure.alt
+    assert "zeros: 0 everywhere, not drawn" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_scatters_say_spread_and_correlation():
@@ -70,6 +71,9 @@ def test_descents_draw_the_path_and_the_minimum():
 
 def test_norm_axes_mark_the_numbers_that_share_a_mean():
     figure = plotting_recipe.norm_axes()
+    figure.draw_without_rendering()
+    tops = [axis.title.get_window_extent().y1 for axis in figure.axes]
+    assert max(tops) < figure.bbox.y1, "the titles are cut off"
     marked = {
         axis.get_title(): sum(same_color(box.get_facecolor(), plotting.ORANGE) for box in axis.patches)
         for axis in figure.axes
