@@ -116,7 +116,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     question(
         "training-16",
-        "ResNet at test time: pictures at 5 scales; from each, 4 corners and the centre, all of them also mirrored. "
+        "ResNet at test time, as the slide has it: pictures at 5 scales; from each, 4 corners and the centre, all of "
+        "them also mirrored. "
         "How many crops are averaged for one picture?",
         {"crops": 5 * 5 * 2},
         "A better answer for that many times the work: fine for a contest, too slow for most uses.",

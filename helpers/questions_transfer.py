@@ -193,7 +193,7 @@ QUESTIONS: tuple[Question, ...] = (
     question(
         "transfer-14",
         "Two networks reach 90 % and 80 %. Their average, weight by weight, reaches 40 %. The barrier is how far the "
-        "middle lies below the straight line between the ends. How many percent is that?",
+        "middle lies below the straight line between the ends. How many percentage points is that?",
         {"barrier": 45},
         "A barrier this high says that the two networks lie in different basins.",
         [
