@@ -21,7 +21,7 @@ import zlib
 from pathlib import Path
 
 ADDRESS = "your-name/cnn-course-kit"  # on GitHub; changed everywhere by: python3 colab_setup.py address OWNER/NAME
-BRANCH = "student"  # what passed the tests on main; .ci/student makes it, and the badges open it
+BRANCH = "student"  # what passed the tests on main, without outputs; .ci/student makes it, and the badges open it
 FOLDER = "cnn-course-kit"
 OLDEST_PYTHON = (3, 11)
 
@@ -54,16 +54,16 @@ class SetupError(RuntimeError):
     """A sentence for the person at the keyboard: what went wrong and what to do."""
 
 
-def bring(folder: str = FOLDER) -> Path:
+def bring(folder: str = FOLDER, branch: str = BRANCH) -> Path:
     """Make ``import helpers`` work in this process and return the kit's folder; installs nothing.
 
     Takes the kit that lies beside this file, here, one folder up or in ``./cnn-course-kit``. Only when there is
-    none, downloads it: from GitHub, or from KIT_SOURCE (the address or path of a zip file, or a folder).
+    none, downloads it: ``branch`` from GitHub, or from KIT_SOURCE (the address or path of a zip file, or a folder).
     """
     check_python()
     here = Path.cwd()
     places = [Path(__file__).resolve().parent, here, here.parent, here / folder]
-    kit = next(filter(is_kit, places), None) or fetch(here / folder)
+    kit = next(filter(is_kit, places), None) or fetch(here / folder, branch)
     if str(kit) not in sys.path:
         sys.path.insert(0, str(kit))
     importlib.invalidate_caches()
@@ -84,9 +84,9 @@ def is_kit(folder: Path) -> bool:
     return (folder / "helpers" / "runtime.py").is_file() and (folder / "pyproject.toml").is_file()
 
 
-def fetch(target: Path) -> Path:
+def fetch(target: Path, branch: str = BRANCH) -> Path:
     """Download and unpack the kit into ``target``, which appears only when it is complete."""
-    source = os.path.expanduser(os.environ.get("KIT_SOURCE") or default_source())
+    source = os.path.expanduser(os.environ.get("KIT_SOURCE") or default_source(branch))
     if os.path.isdir(source):
         if not is_kit(Path(source)):
             raise SetupError(f"KIT_SOURCE is the folder {source}, which does not hold the kit (no helpers/ in it).")
@@ -106,7 +106,7 @@ def fetch(target: Path) -> Path:
     return target
 
 
-def default_source() -> str:
+def default_source(branch: str) -> str:
     if ADDRESS.startswith("your-name/"):
         raise SetupError(
             "The kit's address has not been set, so it cannot be fetched. Whoever publishes it runs once:\n"
@@ -115,7 +115,7 @@ def default_source() -> str:
         )
     if os.environ.get("KIT_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}:
         raise SetupError("The kit is not on this machine, and KIT_OFFLINE=1 forbids fetching it. Unset KIT_OFFLINE.")
-    return f"https://github.com/{ADDRESS}/archive/refs/heads/{BRANCH}.zip"
+    return f"https://github.com/{ADDRESS}/archive/refs/heads/{branch}.zip"
 
 
 def download(source: str, archive: Path) -> None:
@@ -172,7 +172,8 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
     if command not in COMMANDS:
         return 0 if command in ("-h", "--help", "help") else 2
-    kit, extra = bring(), "browser" if command == "test" and "--browser" in rest else COMMANDS[command]
+    kit = bring(branch="main")  # with outputs: the tests compare them, the slides show them
+    extra = "browser" if command == "test" and "--browser" in rest else COMMANDS[command]
     from helpers import environment  # it came with the kit
 
     try:

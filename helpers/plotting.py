@@ -48,16 +48,21 @@ def show(figure: Figure, *, alt: str | None = None) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    """The figure as PNG with a palette of 256 colours: photos take a third of the room in the notebook.
-
-    The colours are spread over all that occur, then moved to the middle of those that they stand for: the usual median
-    cut gives nearly all of them to a photo, and leaves bands in a colour bar.
-    """
+    """The figure as PNG with a palette of 256 colours: photos take a third of the room in the notebook."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=DPI * screen.scale())
-    picture = Image.open(full).convert("RGB")
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1).save(small, format="png", optimize=True)
+    _in_256_colours(Image.open(full).convert("RGB")).save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def _in_256_colours(picture: Image.Image) -> Image.Image:
+    """The palette is spread over all colours that occur, then moved to the middle of those that it stands for.
+
+    The usual median cut gives nearly all of it to a photo, and leaves bands in a colour bar beside it.
+    """
+    levels = [round(round(value / 255 * 31) * 255 / 31) for value in range(256)]  # 32 of each channel: a photo in time
+    few_change = picture.width * picture.height // 100  # k-means ends when at most so many pixels change their colour
+    return picture.point(levels * 3).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=few_change)
 
 
 def new_figure(width: float = 8, height: float = 4, *, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
@@ -250,14 +255,16 @@ def bars(
 ) -> Figure:
     """One labelled bar a name; ``spread`` holds (lowest, highest) for its whiskers, the title should say of what.
 
-    Those that are of another kind, ``apart``, are grey and hatched.
+    Those that are of another kind, ``apart``, are grey and hatched. ValueError for a name in it that has no bar.
     """
+    if unknown := set(apart) - set(values):
+        raise ValueError(f"apart names {sorted(unknown)}, but the bars are {list(values)}.")
     names = list(values)
     ends = [spread[name] if spread else (value, value) for name, value in values.items()]
-    below_and_above = [(value - low, high - value) for value, (low, high) in zip(values.values(), ends, strict=True)]
-    whiskers = np.transpose(below_and_above) if spread else None
+    means, (lows, highs) = np.array(list(values.values())), np.transpose(ends)
+    whiskers = np.stack([means - lows, highs - means]).clip(min=0)  # the mean of equal numbers may differ in rounding
     figure, ((axis,),) = new_figure(9, 1.4 + 0.5 * len(names))
-    drawn = axis.barh(names, list(values.values()), xerr=whiskers, color=BLUE, capsize=4)
+    drawn = axis.barh(names, list(values.values()), xerr=whiskers if spread else None, color=BLUE, capsize=4)
     for name, bar in zip(names, drawn, strict=True):
         if name in apart:
             bar.set(facecolor="#BBBBBB", edgecolor="#555555", hatch="//")
@@ -268,7 +275,8 @@ def bars(
     axis.set_xlim(0, 1.2 * highest or 1)
     figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
     finish(axis, "", unit, "")
-    said = ", ".join(f"{name} {value:.1f} {unit}" for name, value in values.items())
+    ranges = [f" ({low:.1f} to {high:.1f})" if spread else "" for low, high in ends]
+    said = ", ".join(f"{name} {value:.1f} {unit}{r}" for (name, value), r in zip(values.items(), ranges, strict=True))
     return with_alt(figure, f"{title}: {said}")
 
 

@@ -64,8 +64,10 @@ def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure
     for number, (name, layers) in enumerate(named.items()):
         depth = range(1, len(layers) + 1)
         look = {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 2.2}
-        for axis, values in ((left, [x.std for x in layers]), (right, [x.gradient for x in layers])):
-            label = name if any(values) else f"{name}: 0 everywhere, not drawn"
+        sides = {"activations": (left, [x.std for x in layers]), "gradients": (right, [x.gradient for x in layers])}
+        silent = [what for what, (_, values) in sides.items() if not any(values)]
+        label = f"{name}: all {' and '.join(silent)} 0, not drawn" if silent else name
+        for axis, values in sides.values():
             axis.plot(depth, [v or np.nan for v in values], marker=MARKERS[number % len(MARKERS)], label=label, **look)
     for axis, what in ((left, "forward: spread of the activations"), (right, "backward: size of the gradients")):
         axis.set_yscale("log")

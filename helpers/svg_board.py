@@ -124,7 +124,7 @@ def _rate_marks(
     """A dashed line where somebody moved the learning rate, with the new value beside the last three of them."""
     lines, labels = [], []
     changes = [(at, rate) for at, rate in rates if at > 0]
-    for number, (at, rate) in enumerate(changes, 3 - len(changes)):  # 0, 1 and 2 are the last three
+    for number, (at, rate) in enumerate(changes, -max(0, len(changes) - 3)):  # 0, 1 and 2: the last three
         here = x + size[0] * min(at / steps, 1.0)
         lines.append(svg.segment(here, y, here, y + size[1], stroke=svg.PURPLE, line=1.5, dash="5 4"))
         if number >= 0:

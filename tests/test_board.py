@@ -277,6 +277,18 @@ def test_the_mean_curve_keeps_the_mean():
     assert np.average([value for _, value in points], weights=weights) == pytest.approx(values.mean())
 
 
+@pytest.mark.parametrize("changes", [1, 2, 3, 5])
+def test_the_last_three_rates_are_named_from_the_top_row_down(changes):
+    rates = tuple((100 * number, 0.01 * (number + 1)) for number in range(changes + 1))
+    picture = board_picture(BoardState(losses=(1.0,) * 1000, rates=rates))
+    texts = [part for part in ElementTree.fromstring(picture).iter() if part.tag.endswith("text")]
+    named = [part for part in texts if part.text.startswith("learning rate")]
+    assert [part.text for part in named] == [f"learning rate {rate:.3g}" for _, rate in rates[1:][-3:]]
+    rows = [float(part.get("y")) for part in named]
+    first = float(next(part for part in texts if part.text == "training loss").get("y"))
+    assert rows == sorted(rows) and first < rows[0] < first + 2 * 16
+
+
 @pytest.mark.parametrize(
     "state",
     [

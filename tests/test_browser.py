@@ -136,10 +136,10 @@ def use_form(notebook, screenshots):
     """Notebook 00: a question as a form. A wrong answer, a hint, the right answer."""
     (form,) = notebook.forms()
     box = form.locator("input[type=text]")
-    box.fill("3 x 32")
+    box.fill("1024")
     box.press("Tab")
     form.get_by_role("button", name="Check").click()
-    form.get_by_text("conv-23").nth(1).wait_for()
+    form.get_by_text("Not yet (try 1)").wait_for()
     form.get_by_role("button", name="Hint").click()
     form.get_by_text("hint 1 of").wait_for()
     form.screenshot(path=screenshots / "form_hint.png")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -232,12 +234,37 @@ def test_bars_with_spread() -> None:
     assert [text.get_text() for text in axis.texts] == ["60.0 %", "90.0 %"]
     assert axis.texts[0].get_position()[0] > 61.5  # beside the error bar
     assert axis.collections[0].get_segments()[0][:, 0].tolist() == [59.0, 61.5]  # not the mean of the two
-    assert figure.alt == "accuracy: a 60.0 %, b 90.0 %"
+    assert figure.alt == "accuracy: a 60.0 % (59.0 to 61.5), b 90.0 % (88.0 to 92.0)"
+
+
+def test_bars_whose_seeds_all_agree() -> None:
+    mean = math.fsum([99.6] * 3) / 3  # not 99.6
+    plotting.bars({"a": mean}, title="accuracy", unit="%", spread={"a": (99.6, 99.6)})
 
 
 def test_bars_of_another_kind_look_different_without_colour() -> None:
     (axis,) = plotting.bars({"2011": 25.8, "2012": 16.4}, title="errors", unit="%", apart=["2011"]).axes
     assert [bool(bar.get_hatch()) for bar in axis.patches] == [True, False]
+    with pytest.raises(ValueError, match=r"apart names \['2010'\]"):
+        plotting.bars({"2011": 25.8}, title="errors", unit="%", apart=["2010"])
+
+
+def test_the_palette_leaves_room_for_a_colour_bar_beside_a_photo() -> None:
+    noise = np.random.default_rng(0).normal(0, 12, size=(300, 500, 3))
+    photo = np.linspace((90, 60, 30), (150, 130, 90), 500)[None] + noise  # brown, and nearly no two pixels alike
+    bar = 255 * matplotlib.colormaps["viridis"](np.linspace(0, 1, 300))[:, None, :3].repeat(12, axis=1)
+    white = np.full((300, 40, 3), 255.0)
+    full = np.concatenate([photo, white, bar], axis=1).clip(0, 255).round().astype(np.uint8)
+    started = time.process_time()
+    small = plotting._in_256_colours(Image.fromarray(full))
+    assert time.process_time() - started < 5
+    error = np.abs(np.asarray(small.convert("RGB")).astype(int) - full)
+    assert error[:, 540:].mean() < 4 < np.abs(_median_cut(full) - full)[:, 540:].mean()
+    assert error[:, :500].mean() < 6 and error[:, 500:540].max() <= 2
+
+
+def _median_cut(full: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(full).quantize(256).convert("RGB")).astype(int)
 
 
 def test_bars_of_zero() -> None:

@@ -47,7 +47,11 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     silent = [dataclasses.replace(layer, std=0.0) for layer in layers]
     figure = plotting_recipe.by_depth({"zeros": silent})
     assert np.isnan(figure.axes[0].lines[0].get_ydata()).all() and "zero in some layers" in figure.alt
-    assert "zeros: 0 everywhere, not drawn" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zeros: all activations 0, not drawn"]
+    silent = [dataclasses.replace(layer, gradient=0.0) for layer in silent]
+    figure = plotting_recipe.by_depth({"zeros": silent, "small": layers})
+    words = ["zeros: all activations and gradients 0, not drawn", "small"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == words
 
 
 def test_scatters_say_spread_and_correlation():

@@ -97,6 +97,27 @@ def test_bring_takes_a_folder_in_place(alone: ModuleType, monkeypatch) -> None:
     assert leftovers() == []
 
 
+@pytest.mark.parametrize(
+    ("call", "branch"),
+    [(lambda alone: alone.bring(), "student"), (lambda alone: alone.main(["test"]), "main")],
+    ids=["a class gets what was tested", "the tests need the stored outputs"],
+)
+def test_which_branch_is_fetched(alone: ModuleType, monkeypatch, call, branch: str) -> None:
+    asked = []
+
+    def refuse(source: str, archive: Path) -> None:
+        asked.append(source)
+        raise alone.SetupError("no network")
+
+    monkeypatch.setattr(alone, "ADDRESS", "ada/course")
+    monkeypatch.setattr(alone, "download", refuse)
+    for name in ("KIT_SOURCE", "KIT_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(alone.SetupError, match="no network"):
+        call(alone)
+    assert asked == [f"https://github.com/ada/course/archive/refs/heads/{branch}.zip"]
+
+
 @pytest.mark.parametrize("start", ["", "notebooks"], ids=["in the checkout", "in its notebooks"])
 def test_bring_uses_the_checkout_it_is_in(alone: ModuleType, tmp_path: Path, monkeypatch, start: str) -> None:
     for name, text in FILES.items():
