@@ -48,35 +48,35 @@ def main(arguments: Sequence[str]) -> int:
         parser().error(f"not known: {' '.join(others)}")
     match options.command:
         case "run":
-            from helpers import cmd_run
+            from helpers.commands import run
 
-            return cmd_run.run(options.notebook, results=options.results)
+            return run.run(options.notebook, results=options.results)
         case "test":
-            from helpers import cmd_test
+            from helpers.commands import test
 
-            return cmd_test.run_tests(others)
+            return test.run_tests(others)
         case "lab":
             return lab(others, student=options.student)
         case "slides":
-            from helpers import cmd_slides
+            from helpers.commands import slides
 
-            return cmd_slides.slides(options.notebooks, results=options.results)
+            return slides.slides(options.notebooks, results=options.results)
         case "prefetch":
-            from helpers import cmd_prefetch
+            from helpers.commands import prefetch
 
-            return cmd_prefetch.prefetch(only_list=options.list)
+            return prefetch.prefetch(only_list=options.list)
         case "record":
-            from helpers import cmd_record
+            from helpers.commands import record
 
-            return cmd_record.record(options.notebooks)
+            return record.record(options.notebooks)
         case "student":
-            from helpers import cmd_student
+            from helpers.commands import student as cmd_student
 
             return cmd_student.student(options.folder)
         case "colab":
-            from helpers import cmd_colab
+            from helpers.commands import colab
 
-            return cmd_colab.refresh()
+            return colab.refresh()
         case "address":
             return write_address(options.address)
     return diagnose()
@@ -96,24 +96,25 @@ def lab(arguments: Sequence[str], *, student: str | None = None) -> int:
 
     The kit can be imported in every kernel.
     """
-    from helpers import cmd_run, cmd_student
+    from helpers.commands import run
+    from helpers.commands import student as cmd_student
 
-    folder = cmd_run.KIT / "notebooks"
+    folder = run.KIT / "notebooks"
     if student:
         folder = Path(student).expanduser().resolve()
         cmd_student.student(folder)
     command = [sys.executable, "-m", "jupyterlab", str(folder), *arguments]
-    return cmd_run.call(command, cwd=cmd_run.KIT, env=cmd_run.kernel_environment(dict(os.environ)))
+    return run.call(command, cwd=run.KIT, env=run.kernel_environment(dict(os.environ)))
 
 
 def write_address(new: str) -> int:
     """Write the address and say where."""
-    from helpers import cmd_address
+    from helpers.commands import address
 
-    changed = cmd_address.address(new)
+    changed = address.address(new)
     for path in changed:
-        print(f"  {path.relative_to(cmd_address.KIT)}")
-    print(f"{len(changed)} files changed; the address is {cmd_address.current()}.")
+        print(f"  {path.relative_to(address.KIT)}")
+    print(f"{len(changed)} files changed; the address is {address.current()}.")
     return 0
 
 

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers import drive, environment, runtime
+from helpers import drive, environment, machine
 
 GIB = 2**30
 MARKS = {True: "ok", None: "--", False: "!!"}
@@ -45,7 +45,7 @@ def checks() -> list[Check]:
         _memory(),
         _profile(),
         _network(),
-        *([_drive()] if runtime.in_colab() else []),
+        *([_drive()] if machine.in_colab() else []),
         _folder("data", "KIT_HOME", room=2.0),
         _folder("results", "KIT_PERSIST", room=0.5),
         _data(),
@@ -65,7 +65,7 @@ def text(found: Sequence[Check]) -> str:
 def summary(found: Sequence[Check]) -> str:
     """Three to six lines for a notebook; whatever needs attention follows with its fix."""
     values = {check.name: check.value for check in found}
-    where = "Google Colab" if runtime.in_colab() else platform.system() or "this machine"
+    where = "Google Colab" if machine.in_colab() else platform.system() or "this machine"
     lines = [
         f"Course kit on {where}, Python {values['Python']}, torch {values['torch']}",
         f"Hardware:    {values['GPU']}; {values['cores']}; {values['memory']}",
@@ -113,7 +113,7 @@ def _wanted_torch() -> str:
 
 
 def _pair_fix() -> str:
-    if runtime.in_colab():
+    if machine.in_colab():
         return (
             "They fail together ('operator torchvision::nms does not exist'): something replaced one of them.\n"
             "Runtime > Disconnect and delete runtime, then run the notebook again without that installation."
@@ -131,13 +131,13 @@ def _gpu() -> Check:
         return Check("GPU", "unknown without torch", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an old driver is reported below, in words
-        device = runtime.device()
+        device = machine.device()
     if device == "cuda":
         card = torch.cuda.get_device_properties(0)
         return Check("GPU", f"{card.name}, {card.total_memory / GIB:.0f} GiB", True)
     if device == "mps":
         return Check("GPU", "Apple GPU (mps)", True)
-    if runtime.in_colab():
+    if machine.in_colab():
         fix = "For a free GPU: Runtime > Change runtime type > T4 GPU. The notebooks also run without one."
         return Check("GPU", "no GPU, the CPU computes", None, fix)
     if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
@@ -179,7 +179,7 @@ def _free_memory() -> int | None:
 def _profile() -> Check:
     meaning = {"quick": "small sizes, for a CPU or a lecture", "full": "the sizes for a GPU"}
     try:
-        profile = runtime.profile()
+        profile = machine.profile()
     except ValueError as error:
         return Check("profile", "not known", False, str(error))
     except (ImportError, OSError):
@@ -188,7 +188,7 @@ def _profile() -> Check:
 
 
 def _network() -> Check:
-    if runtime.offline():
+    if machine.offline():
         return Check("network", "not used (KIT_OFFLINE=1)", None)
     return Check("network", "used when something has to be fetched (KIT_OFFLINE=1 forbids it)", True)
 
@@ -203,14 +203,14 @@ def _drive() -> Check:
 def _folder(name: str, variable: str, *, room: float) -> Check:
     """Can the folder be written to, and is there ``room`` (GiB) on its disk?"""
     try:
-        folder = runtime.home() if variable == "KIT_HOME" else runtime.persist()
+        folder = machine.home() if variable == "KIT_HOME" else drive.persist()
         drive.check_writable(folder)
         free = drive.free_bytes(folder) / GIB
     except OSError as error:
         fix = drive.explain(error) if error.errno else str(error)  # without a number it is a sentence of ours already
         return Check(name, "no folder that can be written to", False, fix)
     value = f"{shown(folder, variable)}, {free:.1f} GiB free"
-    if variable == "KIT_PERSIST" and runtime.in_colab() and not (drive.is_mounted() and _on_drive(folder)):
+    if variable == "KIT_PERSIST" and machine.in_colab() and not (drive.is_mounted() and _on_drive(folder)):
         value += ", LOST when the session ends"
     if free >= room:
         return Check(name, value, True)

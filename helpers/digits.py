@@ -1,6 +1,6 @@
 """Small pictures for first experiments, whole sets as tensors: MNIST, Fashion-MNIST, CIFAR-10, and drawn digits.
 
-The first three come through ``torchvision.datasets`` and lie in ``runtime.home()/torchvision``. Without a network the
+The first three come through ``torchvision.datasets`` and lie in ``machine.home()/torchvision``. Without a network the
 kit draws digits, ``digits_standin``, a data set of its own with fewer pictures.
 """
 
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.datasets.utils import check_integrity
 
-from helpers import datasets, runtime
+from helpers import datasets, machine
 from helpers.datasets import DataError
 
 STANDIN = "digits_standin"
@@ -58,10 +58,10 @@ def choose(online: str) -> str:
     if is_ready(online):
         print(f"Using {online}: it is on this machine.")
         return online
-    if runtime.can_reach(_address(online)):
+    if machine.can_reach(_address(online)):
         print(f"Using {online}: it will be downloaded.")
         return online
-    why = "KIT_OFFLINE=1 is set" if runtime.offline() else "its server cannot be reached"
+    why = "KIT_OFFLINE=1 is set" if machine.offline() else "its server cannot be reached"
     print(f"Using {STANDIN} in place of {online}: {online} is not on this machine and {why}.")
     return STANDIN
 
@@ -69,7 +69,7 @@ def choose(online: str) -> str:
 def can_have(name: str) -> bool:
     """True where ``load(name)`` has a chance: the data set is on this machine, or its server answers."""
     _check(name)
-    return is_ready(name) or runtime.can_reach(_address(name))
+    return is_ready(name) or machine.can_reach(_address(name))
 
 
 def is_ready(name: str) -> bool:
@@ -116,7 +116,7 @@ def _check(name: str) -> None:
 
 
 def _root() -> Path:
-    return runtime.home() / "torchvision"
+    return machine.home() / "torchvision"
 
 
 def _open(name: str, *, train: bool, download: bool) -> torchvision.datasets.VisionDataset:
@@ -139,7 +139,7 @@ def _address(name: str) -> str:
 def _bring(name: str) -> tuple[torchvision.datasets.VisionDataset, torchvision.datasets.VisionDataset]:
     """Both parts, downloaded if that is needed and allowed."""
     ready = is_ready(name)
-    if not ready and runtime.offline():
+    if not ready and machine.offline():
         raise DataError(
             f"{name} is not on this machine and KIT_OFFLINE=1 is set. Put its files into "
             f"{_archives(name)[0][0].parent}, remove KIT_OFFLINE, or work with {STANDIN}."

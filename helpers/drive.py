@@ -13,9 +13,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from helpers import runtime
+from helpers import machine
 
-MOUNTPOINT = runtime.DRIVE_FOLDER.parent
+MOUNTPOINT = machine.DRIVE_FOLDER.parent
 
 _RESTART = "Runtime > Restart session"
 _NEW_RUNTIME = "Runtime > Disconnect and delete runtime"
@@ -78,10 +78,10 @@ class DriveError(OSError):
 def mount(*, readonly: bool = False, timeout_ms: int = 120_000) -> Path:
     """Mount Google Drive if it is not mounted yet, and return the folder My Drive.
 
-    Outside Colab: a folder in ``runtime.home()``, made if needed. A connection that went stale is remounted once.
+    Outside Colab: a folder in ``machine.home()``, made if needed. A connection that went stale is remounted once.
     Raises DriveError with what to do when consent is refused, Drive does not answer, or the folder is not empty.
     """
-    if not runtime.in_colab():
+    if not machine.in_colab():
         return _made(my_drive())
     if is_mounted():
         return my_drive()
@@ -99,9 +99,9 @@ def is_mounted(*, or_raise: bool = False) -> bool:
 
     A connection that went stale is False, or with ``or_raise`` a DriveError: it *was* mounted, and may hold work.
     """
-    if or_raise and runtime.in_colab() and _is_stale():
+    if or_raise and machine.in_colab() and _is_stale():
         raise DriveError(_ERRNO_SENTENCES[errno.ENOTCONN])
-    if not runtime.in_colab():
+    if not machine.in_colab():
         return my_drive().is_dir()
     # "My Drive", with a space, is how google.colab itself knows a mounted Drive: only Drive makes that folder.
     really = os.path.ismount(MOUNTPOINT) or os.path.isdir(MOUNTPOINT / "My Drive")
@@ -110,14 +110,29 @@ def is_mounted(*, or_raise: bool = False) -> bool:
 
 def my_drive() -> Path:
     """The path of My Drive, mounted or not."""
-    parent = MOUNTPOINT if runtime.in_colab() else runtime.home() / "drive"
-    return parent / runtime.DRIVE_FOLDER.name
+    parent = MOUNTPOINT if machine.in_colab() else machine.home() / "drive"
+    return parent / machine.DRIVE_FOLDER.name
 
 
-def folder(name: str = runtime.KIT_NAME) -> Path:
+def folder(name: str = machine.KIT_NAME) -> Path:
     """The folder ``name`` in My Drive, made if needed. Raises DriveError when the Drive is not mounted."""
     _check_name(name)
     return _made(my_drive() / name)
+
+
+def persist() -> Path:
+    """The folder that outlives the session (KIT_PERSIST), made if needed.
+
+    On Colab it lies on the mounted Drive; without a mounted Drive it falls back to ``home()/persist``,
+    which a disconnect deletes: ``describe()`` says so. Elsewhere it lies beside ``home()``. Raises DriveError when
+    the connection to a mounted Drive was lost: to save elsewhere without a word would lose what is saved.
+    """
+    chosen = os.environ.get("KIT_PERSIST")
+    if chosen:
+        return machine.made(Path(chosen), "KIT_PERSIST")
+    if machine.in_colab():
+        return folder() if is_mounted(or_raise=True) else machine.made(machine.home() / "persist", "KIT_PERSIST")
+    return machine.made(machine.home().with_name(machine.home().name + "-persist"), "KIT_PERSIST")
 
 
 def find_shared(name: str) -> Path:
@@ -165,7 +180,7 @@ def check_writable(path: str | Path) -> None:
 
     A few bytes are written to a temporary file of a new name, which is gone afterwards.
     """
-    if runtime.in_colab() and Path(path).is_relative_to(MOUNTPOINT) and not is_mounted():
+    if machine.in_colab() and Path(path).is_relative_to(MOUNTPOINT) and not is_mounted():
         raise DriveError(f"{path} lies on Google Drive, which is not mounted. Run drive.mount() first.")
     try:
         with tempfile.TemporaryFile(dir=_nearest_existing(Path(path)), prefix=".kit-write-test-") as file:
@@ -196,7 +211,7 @@ def upload() -> Path:
 
     Raises DriveError outside Colab, and when no file was chosen.
     """
-    if not runtime.in_colab():
+    if not machine.in_colab():
         raise DriveError('Nothing can be uploaded here: write the path of the file instead, such as "my_cat.jpg".')
     from google.colab import files
 
@@ -205,7 +220,7 @@ def upload() -> Path:
         raise DriveError("No file was chosen. Run the cell again and choose one.")
     name, content = next(iter(chosen.items()))
     # Colab names a second cat.jpg "cat (1).jpg" on disk, and does not say so here: the bytes are the only sure thing.
-    path = Path(tempfile.mkdtemp(prefix="upload-", dir=runtime.home())) / Path(name).name
+    path = Path(tempfile.mkdtemp(prefix="upload-", dir=machine.home())) / Path(name).name
     path.write_bytes(content)
     return path
 
@@ -224,7 +239,7 @@ def _mount_on_colab(*, readonly: bool, timeout_ms: int) -> None:
 
 def _check_name(name: str) -> None:
     if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ValueError(f"{name!r} is not a name in My Drive. Give one such as {runtime.KIT_NAME!r}.")
+        raise ValueError(f"{name!r} is not a name in My Drive. Give one such as {machine.KIT_NAME!r}.")
     if not is_mounted():
         raise DriveError("Google Drive is not mounted. Run drive.mount() first.")
 

@@ -19,7 +19,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from helpers import runtime
+from helpers import machine
 
 
 class EnvironmentProblem(OSError):
@@ -49,7 +49,7 @@ def is_active() -> bool:
     """True in a virtual environment, in an activated conda environment (JupyterHub too) and in Google Colab."""
     conda = os.environ.get("CONDA_PREFIX")
     in_conda = bool(conda) and os.path.realpath(conda) == os.path.realpath(sys.prefix)
-    return sys.prefix != sys.base_prefix or in_conda or runtime.in_colab()
+    return sys.prefix != sys.base_prefix or in_conda or machine.in_colab()
 
 
 def own_folder(kit: Path) -> Path:
@@ -118,8 +118,8 @@ def missing(wanted: dict[str, str], have: dict[str, str]) -> list[str]:
 
 def constraints(have: dict[str, str]) -> str:
     """The text of a pip constraints file that pins every installed package to the version it has."""
-    free = {runtime.KIT_NAME}
-    if not runtime.in_colab():
+    free = {machine.KIT_NAME}
+    if not machine.in_colab():
         # A fresh environment holds an old setuptools; pinned, it makes pip try one older torch after the other.
         free |= {"pip", "setuptools", "wheel"}
     pins = (

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from helpers import runtime
+from helpers import drive
 from helpers.loaders import Loaders
 from helpers.training import Evaluation, History
 
 
 def folder() -> Path:
     """KIT_RESULTS where ``colab_setup.py run`` set it, else ``results`` in the folder that outlives the session."""
-    chosen = Path(os.environ.get("KIT_RESULTS") or runtime.persist() / "results")
+    chosen = Path(os.environ.get("KIT_RESULTS") or drive.persist() / "results")
     chosen.mkdir(parents=True, exist_ok=True)
     return chosen
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from helpers import catalogue, datasets, runtime
+from helpers import datasets, machine
+from helpers.datasets import catalogue
 
 KIT = Path(__file__).resolve().parents[1]
 matplotlib.use("agg")  # in this process only: the notebooks' kernels keep their inline backend
@@ -42,4 +43,4 @@ def kit_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     monkeypatch.setenv("KIT_PERSIST", str(folder / "persist"))
     monkeypatch.setenv("KIT_OFFLINE", "1")
     monkeypatch.setenv("KIT_PROFILE", "quick")
-    runtime.can_reach.cache_clear()
+    machine.can_reach.cache_clear()

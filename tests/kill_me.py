@@ -25,7 +25,8 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from helpers import checkpoints, loaders, training
+from helpers import loaders, training
+from helpers.training import checkpoints
 
 EPOCHS = 12
 

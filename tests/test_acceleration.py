@@ -10,7 +10,8 @@ import torch
 from kill_me import tiny_folder, tiny_loaders, tiny_model
 from torch import nn
 
-from helpers import acceleration, models, training
+from helpers import models, training
+from helpers.training import acceleration
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

@@ -13,8 +13,9 @@ import torchvision
 from matplotlib.text import Text
 from torch import Tensor, nn
 
-from helpers import activations, loaders, models, plotting_activations
-from helpers.cifar_nets import CifarNet
+from helpers import activations, loaders, models
+from helpers.models.cifar_nets import CifarNet
+from helpers.plotting import activations as plotting_activations
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -17,7 +17,8 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from helpers import alexnet_mini, loaders, models, pretrain, training
+from helpers import loaders, models, training
+from helpers.models import alexnet_mini, pretrain
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 ZIP, BCDP = DATA / "tiny-imagenet-50k.zip", DATA / "bcdp_real.zip"

@@ -8,10 +8,11 @@ import torch.fx
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import architectures, models
-from helpers.alexnet2012 import AlexNet2012, response_normalisation
-from helpers.cifar_nets import CifarNet, PlainBlock, ResidualBlock, Shortcut
-from helpers.lenet import LeNet5
+from helpers import models
+from helpers.models import architectures
+from helpers.models.alexnet2012 import AlexNet2012, response_normalisation
+from helpers.models.cifar_nets import CifarNet, PlainBlock, ResidualBlock, Shortcut
+from helpers.models.lenet import LeNet5
 
 
 def parameters(model: nn.Module) -> int:

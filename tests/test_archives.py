@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import archives
+from helpers.datasets import archives
 
 SPLITS = {f"{split}/{each}/1.jpg": b"picture" for split in ("train", "test") for each in ("cat", "dog")}
 

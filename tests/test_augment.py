@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import augment
+from helpers.loaders import augment
 
 CHANGES = [augment.flip, augment.shift, augment.zoom, augment.light, *map(augment.recipe, augment.RECIPES)]
 each_change = pytest.mark.parametrize("change", CHANGES, ids=augment.name_of)

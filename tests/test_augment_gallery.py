@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import augment_gallery as gallery
+from helpers.loaders import augment_gallery as gallery
 
 CHANGES = {
     "rotate": gallery.rotate,

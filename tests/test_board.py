@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import svg_board
-from helpers.board import TrainingBoard
 from helpers.svg import Picture
-from helpers.svg_board import BoardState, board_picture
+from helpers.svg import board as svg_board
+from helpers.svg.board import BoardState, board_picture
+from helpers.widgets.board import TrainingBoard
 
 
 def stripes(count: int = 200) -> tuple[torch.Tensor, torch.Tensor]:

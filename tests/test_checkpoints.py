@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers import checkpoints
+from helpers.training import checkpoints
 
 OLD = {"epoch": 1, "weights": torch.arange(500.0), "name": "ä", "none": None, "nested": {"list": [1, 2.5]}}
 NEW = {**OLD, "epoch": 2, "weights": torch.arange(500.0) + 1}

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import catalogue, datasets, download, locks, runtime, standin
+from helpers import datasets, machine
+from helpers.datasets import catalogue, download, locks, standin
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves it out
 from http_server import QUOTA_PAGE, drop, serve, status, well
@@ -67,7 +68,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KIT_PERSIST", str(tmp_path / "persist"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(runtime, "DRIVE_FOLDER", tmp_path / "drive" / "MyDrive")
+    monkeypatch.setattr(machine, "DRIVE_FOLDER", tmp_path / "drive" / "MyDrive")
     monkeypatch.setattr(catalogue, "_entries", dict(catalogue._entries))
     monkeypatch.setattr(download, "BACKOFF", 0.001)
     (tmp_path / "course" / "notebooks").mkdir(parents=True)
@@ -227,7 +228,7 @@ def test_a_drive_that_has_died_is_passed_over(tmp_path, home, monkeypatch):
         def is_dir(self):
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
-    monkeypatch.setattr(runtime, "DRIVE_FOLDER", Dead(tmp_path / "drive" / "MyDrive"))
+    monkeypatch.setattr(machine, "DRIVE_FOLDER", Dead(tmp_path / "drive" / "MyDrive"))
     assert datasets.is_ready("ants") and tree(datasets.fetch("ants")) == UNPACKED
 
 
@@ -434,7 +435,7 @@ def test_a_data_set_without_any_address(no_network):
 
 
 def test_on_colab_the_drive_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "in_colab", lambda: True)
+    monkeypatch.setattr(machine, "in_colab", lambda: True)
     advice = "Put ants.zip into the top folder of your Drive and run this again."
     assert f"Mount your Drive with drive.mount(). {advice}" in lines(error_of())
     (tmp_path / "drive" / "MyDrive").mkdir(parents=True)

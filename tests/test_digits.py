@@ -15,8 +15,8 @@ import pytest
 import torch
 import torchvision
 
-from helpers import catalogue, digits, runtime, standin
-from helpers.datasets import DataError
+from helpers import digits, machine
+from helpers.datasets import DataError, catalogue, standin
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -41,7 +41,7 @@ def write_idx(path: Path, values: np.ndarray) -> tuple[str, str]:
 @pytest.fixture
 def small_mnist(monkeypatch) -> dict[str, np.ndarray]:
     """An MNIST of 12 + 4 pictures, packed, where the kit looks for it; what is in it."""
-    raw, rng = runtime.home() / "torchvision" / "MNIST" / "raw", np.random.default_rng(0)
+    raw, rng = machine.home() / "torchvision" / "MNIST" / "raw", np.random.default_rng(0)
     values, resources = {}, []
     for part, count in (("train", 12), ("t10k", 4)):
         values[part] = rng.integers(0, 256, (count, 28, 28))
@@ -71,7 +71,7 @@ def test_the_drawn_digits(few_drawn):
 def test_pictures_and_labels_belong_together(few_drawn):
     data = digits.load("digits_standin")
     for image, label in zip(data.test_images, data.test_labels.tolist(), strict=True):
-        file = runtime.home() / "datasets" / "digits_standin" / "test" / str(label) / "0001.png"
+        file = machine.home() / "datasets" / "digits_standin" / "test" / str(label) / "0001.png"
         assert (np.asarray(digits.Image.open(file)) == image[0].numpy()).all()
 
 
@@ -97,19 +97,19 @@ def test_packed_files_are_unpacked_without_a_network(small_mnist, capsys):
 
 def test_unpacked_files_suffice(small_mnist):
     digits.load("MNIST")
-    for packed in (runtime.home() / "torchvision").rglob("*.gz"):
+    for packed in (machine.home() / "torchvision").rglob("*.gz"):
         packed.unlink()
     assert digits.is_ready("MNIST") and len(digits.load("MNIST", test=2).test_labels) == 2
 
 
 def test_a_damaged_file_is_not_there(small_mnist):
-    next((runtime.home() / "torchvision").rglob("train-images*.gz")).write_bytes(b"half a file")
+    next((machine.home() / "torchvision").rglob("train-images*.gz")).write_bytes(b"half a file")
     assert not digits.is_ready("MNIST")
 
 
 @pytest.mark.filterwarnings("ignore:Python 3.14 will:DeprecationWarning")  # torchvision's unpacking
 def test_cifar10_has_its_channels_in_front(monkeypatch):
-    kind, root = torchvision.datasets.CIFAR10, runtime.home() / "torchvision"
+    kind, root = torchvision.datasets.CIFAR10, machine.home() / "torchvision"
     base, rng = root / kind.base_folder, np.random.default_rng(0)
     base.mkdir(parents=True)
     lists, pictures = [], rng.integers(0, 256, (5, 3072)).astype(np.uint8)
@@ -152,7 +152,7 @@ def test_offline_the_drawn_digits_are_chosen_and_said(name, capsys):
 def test_online_the_server_is_asked(monkeypatch, capsys, answers, chosen, words):
     asked = []
     monkeypatch.delenv("KIT_OFFLINE")
-    monkeypatch.setattr(runtime, "can_reach", lambda url: asked.append(url) or answers)
+    monkeypatch.setattr(machine, "can_reach", lambda url: asked.append(url) or answers)
     assert digits.choose(online="MNIST") == chosen
     assert words in capsys.readouterr().out
     assert len(asked) == 1 and asked[0].startswith("http") and asked[0].endswith("/train-images-idx3-ubyte.gz")
@@ -182,7 +182,7 @@ def test_wrong_arguments():
 def test_the_real_files(name):
     if not (REAL / name).is_dir():
         pytest.skip(f"the real {name} is not on this machine")
-    shutil.copytree(REAL / name, runtime.home() / "torchvision" / name)
+    shutil.copytree(REAL / name, machine.home() / "torchvision" / name)
     data = digits.load(name)
     assert (len(data.train_labels), len(data.test_labels)) == digits.SIZES[name]
     assert set(torch.bincount(data.test_labels).tolist()) == {1000} or name == "MNIST"

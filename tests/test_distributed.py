@@ -15,7 +15,9 @@ from kill_me import tiny_folder, tiny_loaders
 from torch.utils.data import DataLoader
 from train_together import CASES, outcome
 
-from helpers import cmd_train, distributed, runtime
+from helpers import drive
+from helpers.training import __main__ as cmd_train
+from helpers.training import distributed
 
 KIT = Path(__file__).resolve().parents[1]
 SCRIPT = str(KIT / "tests" / "train_together.py")
@@ -49,7 +51,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def saved(name: str) -> dict[str, torch.Tensor]:
     """The weights that the training ``name`` left."""
-    return torch.load(runtime.persist() / "results" / name / "model.pt", weights_only=True)["weights"]
+    return torch.load(drive.persist() / "results" / name / "model.pt", weights_only=True)["weights"]
 
 
 def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor], **tolerance: float) -> None:
@@ -184,7 +186,7 @@ def test_a_killed_process_ends_in_a_sentence_and_can_be_resumed(
     assert killed.stderr.count("epoch 1/3   0%") == 1  # one progress bar
     assert killed.stderr.count("Another process of this training ended before its time: it was killed") == 1
     assert "with --resume (in Python: resume=True): it goes on after the last whole epoch" in killed.stderr
-    assert not (runtime.persist() / "results" / "two").exists()
+    assert not (drive.persist() / "results" / "two").exists()
 
     resumed = torchrun("-m", "helpers.training", *options, "--checkpoint", "two", "--resume")
     assert resumed.returncode == 0, resumed.stderr
@@ -192,7 +194,7 @@ def test_a_killed_process_ends_in_a_sentence_and_can_be_resumed(
     for said in ("large: 18 = 16 for training + 2 for validation, 6 for the test", "Test accuracy: ", "\n    3 "):
         assert one.count(said) == resumed.stdout.count(said) == 1
     assert one.splitlines()[-2] == resumed.stdout.splitlines()[-2]  # the accuracy
-    assert resumed.stdout.splitlines()[-1] == f"Model: {runtime.persist() / 'results' / 'two' / 'model.pt'}"
+    assert resumed.stdout.splitlines()[-1] == f"Model: {drive.persist() / 'results' / 'two' / 'model.pt'}"
     assert_close(saved("two"), saved("one"), rtol=1e-4, atol=1e-6)
 
 
@@ -223,7 +225,7 @@ def test_errors_are_sentences(
 def test_a_training_is_not_overwritten(large: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [str(large), *SMALL, "--frozen", "--epochs", "1"]
     assert cmd_train.main(options) == 0
-    summary = json.loads((runtime.persist() / "results" / "alexnet_mini-large" / "summary.json").read_text())
+    summary = json.loads((drive.persist() / "results" / "alexnet_mini-large" / "summary.json").read_text())
     assert (summary["model"], summary["data"], summary["epochs"]) == ("alexnet_mini", "large", 1)
     before = saved("alexnet_mini-large")
     assert cmd_train.main([*options, "--seed", "1"]) == 1

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from helpers import doctor, lookalikes, pictures
+from helpers import doctor, pictures
+from helpers.doctor import lookalikes
 
 SIDE, TRAIN, TEST = 64, 12, 10  # px, and pictures a class
 REAL = Path(__file__).parents[2] / "shared" / "data" / "bcdp_real.zip"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import download
+from helpers.datasets import download
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves it out
 from http_server import LOGIN_PAGE, QUOTA_PAGE, VIRUS_PAGE, drop, elsewhere, hang, lie, serve, status, well

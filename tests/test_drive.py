@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import drive, runtime
+from helpers import drive, machine
 
 _spec = importlib.util.spec_from_file_location("fake_colab", Path(__file__).with_name("fake_colab.py"))
 fake_colab = importlib.util.module_from_spec(_spec)
@@ -32,17 +32,17 @@ def contents(folder):
 
 
 def test_outside_colab_a_local_folder_stands_in():
-    assert not runtime.in_colab() and not drive.is_mounted()
-    assert drive.mount() == runtime.home() / "drive" / "MyDrive" == drive.my_drive()
+    assert not machine.in_colab() and not drive.is_mounted()
+    assert drive.mount() == machine.home() / "drive" / "MyDrive" == drive.my_drive()
     assert drive.is_mounted() and drive.my_drive().is_dir()
-    assert drive.folder() == drive.my_drive() / runtime.KIT_NAME and drive.folder().is_dir()
+    assert drive.folder() == drive.my_drive() / machine.KIT_NAME and drive.folder().is_dir()
     (drive.folder("lab") / "answers.json").write_text("{}")
     assert drive.mount() == drive.my_drive() and (drive.folder("lab") / "answers.json").read_text() == "{}"
     assert drive.find_shared("lab") == drive.folder("lab")
 
 
 def test_stand_in_that_cannot_be_made_is_a_sentence():
-    (runtime.home() / "drive").write_text("in the way")
+    (machine.home() / "drive").write_text("in the way")
     with pytest.raises(drive.DriveError, match="The disk of .*MyDrive cannot be used"):
         drive.mount()
 
@@ -51,7 +51,7 @@ def test_stand_in_that_cannot_be_made_is_a_sentence():
 
 
 def test_mount_passes_its_arguments_on_and_returns_my_drive(colab, capsys):
-    assert runtime.in_colab()
+    assert machine.in_colab()
     assert drive.mount(readonly=True, timeout_ms=5000) == colab.my_drive
     assert colab.calls == [{"force_remount": False, "timeout_ms": 5000, "readonly": True}]
     assert drive.is_mounted() and capsys.readouterr().out == f"Mounted at {colab.mountpoint}\n"
@@ -68,7 +68,7 @@ def test_a_mounted_drive_is_not_mounted_again(colab):
 
 
 def test_the_mountpoint_follows_from_the_one_path_in_runtime():
-    assert drive.MOUNTPOINT / runtime.DRIVE_FOLDER.name == runtime.DRIVE_FOLDER
+    assert drive.MOUNTPOINT / machine.DRIVE_FOLDER.name == machine.DRIVE_FOLDER
 
 
 class TIMEOUT(Exception):
@@ -153,22 +153,22 @@ def kept_on_drive(colab, monkeypatch):
 
 
 def test_what_must_last_lies_on_the_mounted_drive(kept_on_drive):
-    assert runtime.persist() == runtime.home() / "persist"
+    assert drive.persist() == machine.home() / "persist"
     drive.mount()
-    assert runtime.persist() == kept_on_drive.my_drive / runtime.KIT_NAME and runtime.persist().is_dir()
+    assert drive.persist() == kept_on_drive.my_drive / machine.KIT_NAME and drive.persist().is_dir()
 
 
 def test_a_plain_folder_in_the_place_of_the_drive_keeps_nothing(kept_on_drive):
     kept_on_drive.my_drive.mkdir(parents=True)
-    assert runtime.persist() == runtime.home() / "persist" and contents(kept_on_drive.my_drive) == {}
+    assert drive.persist() == machine.home() / "persist" and contents(kept_on_drive.my_drive) == {}
 
 
 def test_a_lost_connection_is_said_and_nothing_is_saved_elsewhere(kept_on_drive):
     drive.mount()
     kept_on_drive.go_stale()
     with pytest.raises(drive.DriveError, match="connection to Google Drive is lost.*Run the first cell again"):
-        runtime.persist()
-    assert not (runtime.home() / "persist").exists()
+        drive.persist()
+    assert not (machine.home() / "persist").exists()
 
 
 def test_two_uploads_of_one_name_are_two_files(colab):
@@ -177,13 +177,13 @@ def test_two_uploads_of_one_name_are_two_files(colab):
         colab.uploads = {"my cat.jpg": content}
         paths.append(drive.upload())
     assert [path.read_bytes() for path in paths] == [b"first", b"second"]
-    assert {path.name for path in paths} == {"my cat.jpg"} and all(runtime.home() in path.parents for path in paths)
+    assert {path.name for path in paths} == {"my cat.jpg"} and all(machine.home() in path.parents for path in paths)
 
 
 def test_upload_without_a_file_or_outside_colab_says_what_to_do(colab, monkeypatch):
     with pytest.raises(drive.DriveError, match="No file was chosen. Run the cell again"):
         drive.upload()
-    monkeypatch.setattr(runtime, "in_colab", lambda: False)
+    monkeypatch.setattr(machine, "in_colab", lambda: False)
     with pytest.raises(drive.DriveError, match="write the path of the file instead"):
         drive.upload()
 
@@ -232,7 +232,7 @@ def test_a_connection_lost_later_is_a_sentence(colab, use):
 
 def test_folder_on_colab(colab):
     drive.mount()
-    assert drive.folder() == colab.my_drive / runtime.KIT_NAME and drive.folder().is_dir()
+    assert drive.folder() == colab.my_drive / machine.KIT_NAME and drive.folder().is_dir()
     assert drive.folder("a/b") == colab.my_drive / "a" / "b"
 
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import answers, exercises, questions_bank, questions_nets, runtime
-from helpers.questions import Question, matches, question
-from helpers.questions_bank import BANK, GENERATORS, TOPICS
+from helpers import drive, exercises
+from helpers.exercises import answers, bank
+from helpers.exercises.bank import BANK, GENERATORS, TOPICS, nets
+from helpers.exercises.questions import Question, matches, question
 
 ROOT = Path(__file__).parents[1]
 EVERY = pytest.mark.parametrize("q", BANK.values(), ids=list(BANK))
@@ -95,7 +96,7 @@ def shown_in(value: object, text: str) -> bool:
 def test_the_bank_covers_every_topic():
     counts = {topic: sum(q.topic == topic for q in BANK.values()) for topic in TOPICS}
     assert min(counts.values()) >= 10 and sum(counts.values()) >= 60
-    assert sum(len(module.QUESTIONS) for module in questions_bank._MODULES) == len(BANK), "two questions share an id"
+    assert sum(len(module.QUESTIONS) for module in bank._MODULES) == len(BANK), "two questions share an id"
 
 
 def test_ids_are_a_topic_and_a_number_without_gaps():
@@ -242,7 +243,7 @@ def test_statements_about_layers_agree_with_torch():
 
 
 def test_network_totals_agree_with_torchvision():
-    assert (questions_nets.ALEXNET, questions_nets.VGG16_PARAMETERS) == (61_100_840, 138_357_544)
+    assert (nets.ALEXNET, nets.VGG16_PARAMETERS) == (61_100_840, 138_357_544)
 
 
 # Practice ---------------------------------------------------------------------------------------------------------
@@ -632,7 +633,7 @@ def test_export_is_complete_and_never_overwrites(folders, capsys):
     capsys.readouterr()
     first, second = exercises.export(name="Zoë Ångström"), exercises.export()
     assert re.fullmatch(r"answers_\d{4}-\d\d-\d\d\.json", first.name) and second.name == first.stem + "-2.json"
-    assert first.parent == runtime.persist() and f"Written: {first}" in capsys.readouterr().out
+    assert first.parent == drive.persist() and f"Written: {first}" in capsys.readouterr().out
     content = json.loads(first.read_text(encoding="utf-8"))
     assert content["name"] == "Zoë Ångström" and content["kit"].startswith("cnn-course-kit ")
     assert content["topics"]["conv"] == {"right": 1, "tried": 1, "of": 25}

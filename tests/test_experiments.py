@@ -15,7 +15,8 @@ import torch
 from matplotlib.text import Text
 from torch import nn
 
-from helpers import experiments, plotting_experiments, results_file
+from helpers import experiments
+from helpers.plotting import bands
 
 SETTINGS = {"low": {"start": 1.0}, "high": {"start": 5.0}}
 
@@ -262,14 +263,14 @@ def test_a_changed_function_is_mentioned(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) -> None:
     path = tmp_path / "mine.json"
     path.write_text(content)
-    with pytest.raises(results_file.ResultsError, match=r"mine.json cannot be read .* nothing was changed"):
+    with pytest.raises(experiments.ResultsError, match=r"mine.json cannot be read .* nothing was changed"):
         experiments.run(noisy, SETTINGS, cache=path)
     assert path.read_text() == content
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
-    with pytest.raises(results_file.ResultsError, match="The results cannot be written to .*runs.json"):
+    with pytest.raises(experiments.ResultsError, match="The results cannot be written to .*runs.json"):
         experiments.run(noisy, SETTINGS, cache=tmp_path / "a file" / "runs.json")
 
 
@@ -293,7 +294,7 @@ def _texts(figure: object) -> str:
 
 
 def test_figure_says_what_it_shows(results: experiments.Results) -> None:
-    figure = plotting_experiments.bands(results, ["loss", "error"], title="Two starts", spread="std")
+    figure = bands.bands(results, ["loss", "error"], title="Two starts", spread="std")
     figure.savefig(io.BytesIO(), format="png")
     assert "Two starts\n3 seeds; band: one standard deviation" in _texts(figure)
     axis = figure.axes[0]
@@ -309,7 +310,7 @@ def test_figure_says_what_it_shows(results: experiments.Results) -> None:
 def test_pairs_share_colour_and_marker_and_the_second_is_dashed() -> None:
     names = [f"{trouble}, {norm}" for trouble in ("good", "small", "large", "fast") for norm in ("without", "with")]
     results = experiments.run(noisy, {name: SETTINGS["low"] for name in names}, seeds=(0,))
-    lines = plotting_experiments.bands(results, "loss", pairs=True).axes[0].get_lines()
+    lines = bands.bands(results, "loss", pairs=True).axes[0].get_lines()
     looks = [(line.get_color(), line.get_marker()) for line in lines]
     assert looks[::2] == looks[1::2] and len(set(looks)) == 4
     assert [line.get_linestyle() for line in lines] == ["-", "--"] * 4
@@ -318,6 +319,6 @@ def test_pairs_share_colour_and_marker_and_the_second_is_dashed() -> None:
 def test_figure_of_loaded_results_says_so(tmp_path: Path) -> None:
     for _ in range(2):
         got = experiments.run(noisy, SETTINGS, cache=tmp_path / "runs.json")
-    figure = plotting_experiments.bands(got, "loss", log=True)
+    figure = bands.bands(got, "loss", log=True)
     assert "Computed beforehand (" in _texts(figure) and got.note in figure.alt
     assert figure.axes[0].get_yscale() == "log"

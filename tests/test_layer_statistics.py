@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import layer_statistics
+from helpers.activations import statistics as layer_statistics
 
 
 def batch(count: int = 20, features: int = 6) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,7 +17,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from helpers import augment, decoding, loaders
+from helpers import loaders
+from helpers.loaders import augment, decoding
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +387,7 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def cache_files() -> list[Path]:
-    return sorted((decoding.runtime.home() / "decoded").glob("*"))
+    return sorted((decoding.machine.home() / "decoded").glob("*"))
 
 
 def test_decoded_once(folder: Path, count_decoded: list[Path]) -> None:

@@ -95,7 +95,7 @@ def test_offline_is_said_plainly(torch_home: Path) -> None:
 
 def test_unreachable_server_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KIT_OFFLINE")
-    monkeypatch.setattr(models.runtime, "can_reach", lambda url: False)
+    monkeypatch.setattr(models.machine, "can_reach", lambda url: False)
     with pytest.raises(models.WeightsUnavailable, match="not on this machine and their server cannot be reached"):
         models.load("alexnet")
 
@@ -104,7 +104,7 @@ def test_broken_download_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> Non
     def lost(*_: object, **__: object) -> None:
         raise RuntimeError("invalid hash value")
 
-    monkeypatch.setattr(models.runtime, "can_reach", lambda url: True)
+    monkeypatch.setattr(models.machine, "can_reach", lambda url: True)
     monkeypatch.setattr(torch.hub, "download_url_to_file", lost)
     with pytest.raises(models.WeightsUnavailable, match="of squeezenet1_1 could not be fetched: invalid hash value"):
         models.load("squeezenet1_1")

@@ -11,7 +11,9 @@ import torch
 from matplotlib.colors import same_color
 from torch import nn
 
-from helpers import layer_statistics, plotting, plotting_recipe
+from helpers import plotting
+from helpers.activations import statistics
+from helpers.plotting import recipe
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +23,7 @@ def _close_figures():
 
 
 def test_activation_functions_and_their_slopes():
-    figure = plotting_recipe.activation_functions({"ReLU": torch.relu, "tanh": torch.tanh})
+    figure = recipe.activation_functions({"ReLU": torch.relu, "tanh": torch.tanh})
     values, slopes = ([line.get_ydata() for line in axis.lines] for axis in figure.axes[:2])
     x = np.asarray(figure.axes[0].lines[0].get_xdata())
     np.testing.assert_allclose(values[0], np.maximum(x, 0))
@@ -36,8 +38,8 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     for module in deep.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.1 / 8)  # every layer makes it ten times smaller
-    layers = layer_statistics.watch(deep, torch.randn(200, 64), torch.zeros(200, dtype=torch.int64))
-    figure = plotting_recipe.by_depth({"small": layers})
+    layers = statistics.watch(deep, torch.randn(200, 64), torch.zeros(200, dtype=torch.int64))
+    figure = recipe.by_depth({"small": layers})
     left, right = figure.axes[:2]
     assert left.get_yscale() == right.get_yscale() == "log"
     assert list(left.lines[0].get_ydata()) == [layer.std for layer in layers]
@@ -45,11 +47,11 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     powers = round(np.log10(layers[-1].std / layers[0].std))
     assert powers <= -3 and f"activations change by 10^{powers}" in figure.alt
     silent = [dataclasses.replace(layer, std=0.0) for layer in layers]
-    figure = plotting_recipe.by_depth({"zeros": silent})
+    figure = recipe.by_depth({"zeros": silent})
     assert np.isnan(figure.axes[0].lines[0].get_ydata()).all() and "zero in some layers" in figure.alt
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["zeros: all activations 0, not drawn"]
     silent = [dataclasses.replace(layer, gradient=0.0) for layer in silent]
-    figure = plotting_recipe.by_depth({"zeros": silent, "small": layers})
+    figure = recipe.by_depth({"zeros": silent, "small": layers})
     words = ["zeros: all activations and gradients 0, not drawn", "small"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == words
 
@@ -57,7 +59,7 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
 def test_scatters_say_spread_and_correlation():
     torch.manual_seed(0)
     x = torch.randn(4000, 1)
-    figure = plotting_recipe.scatters({"raw": torch.cat([2 * x, x], 1), "white": torch.randn(4000, 2)}, title="Clouds.")
+    figure = recipe.scatters({"raw": torch.cat([2 * x, x], 1), "white": torch.randn(4000, 2)}, title="Clouds.")
     assert "correlation 1.00" in figure.alt and "correlation 0.0" in figure.alt
     assert all(axis.get_aspect() == 1 for axis in figure.axes)
     assert len(figure.axes[0].collections[0].get_offsets()) == 4000
@@ -66,7 +68,7 @@ def test_scatters_say_spread_and_correlation():
 def test_descents_draw_the_path_and_the_minimum():
     hessian, minimum = torch.diag(torch.tensor([1.0, 25.0])), torch.tensor([3.0, -1.0])
     path = torch.tensor([[5.0, 1.0], [4.5, -2.0], [4.0, -0.5]])
-    figure = plotting_recipe.descents({"narrow": (hessian, minimum, path)})
+    figure = recipe.descents({"narrow": (hessian, minimum, path)})
     drawn, star = figure.axes[0].lines
     np.testing.assert_array_equal(drawn.get_xydata(), path)
     np.testing.assert_array_equal(star.get_xydata(), minimum[None])
@@ -74,7 +76,7 @@ def test_descents_draw_the_path_and_the_minimum():
 
 
 def test_norm_axes_mark_the_numbers_that_share_a_mean():
-    figure = plotting_recipe.norm_axes()
+    figure = recipe.norm_axes()
     figure.draw_without_rendering()
     tops = [axis.title.get_window_extent().y1 for axis in figure.axes]
     assert max(tops) < figure.bbox.y1, "the titles are cut off"
@@ -88,14 +90,14 @@ def test_norm_axes_mark_the_numbers_that_share_a_mean():
 
 def test_gallery_shows_grey_and_colour_under_their_names():
     grey, colour = torch.rand(1, 8, 8), torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
-    figure = plotting_recipe.gallery({"grey": grey, "in\ncolour": colour}, title="Two")
+    figure = recipe.gallery({"grey": grey, "in\ncolour": colour}, title="Two")
     shown = [axis.images[0].get_array() for axis in figure.axes if axis.images]
     assert shown[0].shape == (8, 8, 3) and (shown[1] == colour.permute(1, 2, 0).numpy()).all()
     assert figure.alt == "Two: grey, in colour."
 
 
 def test_over_settings_has_a_line_of_means_in_a_band_of_seeds():
-    figure = plotting_recipe.over_settings(
+    figure = recipe.over_settings(
         {"plain": [[10, 30], [50, 50]], "norm": [[5, 5], [7, 9]]},
         (1, 8),
         x_label="batch",
@@ -111,7 +113,7 @@ def test_over_settings_has_a_line_of_means_in_a_band_of_seeds():
 
 
 def test_learning_rates_mark_the_chosen_one():
-    figure = plotting_recipe.learning_rates([0.001, 0.01, 0.1], [2.0, 1.0, float("nan")], chosen=0.005)
+    figure = recipe.learning_rates([0.001, 0.01, 0.1], [2.0, 1.0, float("nan")], chosen=0.005)
     curve, chosen = figure.axes[0].lines
     assert figure.axes[0].get_xscale() == "log" and list(chosen.get_xdata()) == [0.005, 0.005]
     assert list(curve.get_ydata())[:2] == [2.0, 1.0] and "lowest near 0.01, chosen 0.005" in figure.alt

@@ -17,11 +17,13 @@ import torchvision
 from http_server import drop, serve, status, well
 from PIL import Image
 
-from helpers import __main__, catalogue, cmd_prefetch, datasets, digits, download, models, runtime
+from helpers import __main__, datasets, digits, models, runtime
+from helpers.commands import prefetch
+from helpers.datasets import catalogue, download
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 COMES_WITH_THE_KIT = {"alexnet_mini", *(name for name in catalogue.names() if catalogue.look_up(name).drawn)}
-LISTED = {*cmd_prefetch.WEIGHTS, *cmd_prefetch.PICTURES, *catalogue.names()}
+LISTED = {*prefetch.WEIGHTS, *prefetch.PICTURES, *catalogue.names()}
 
 
 # ------------------------------------------------------------------------------- is everything in the list?
@@ -85,12 +87,12 @@ def test_the_search_finds_what_notebooks_use() -> None:
 
 
 def test_every_item_of_the_list_has_a_name_and_weights_have_a_size() -> None:
-    items = {item.name: item for item in cmd_prefetch.items()}
+    items = {item.name: item for item in prefetch.items()}
     real = {name for name in catalogue.names() if not catalogue.look_up(name).drawn}
-    weights = {f"weights of {name}" for name in cmd_prefetch.WEIGHTS}
-    assert set(items) == real | set(cmd_prefetch.PICTURES) | weights
+    weights = {f"weights of {name}" for name in prefetch.WEIGHTS}
+    assert set(items) == real | set(prefetch.PICTURES) | weights
     assert items["weights of vgg16"].mib == pytest.approx(527.8, abs=0.1)
-    assert set(cmd_prefetch.PICTURES) == set(digits.SIZES) - {digits.STANDIN}
+    assert set(prefetch.PICTURES) == set(digits.SIZES) - {digits.STANDIN}
 
 
 # --------------------------------------------------------------------------------------- fetching, from a server
@@ -115,8 +117,8 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> bytes:
             Image.new("RGB", (8, 8), "red").save(picture, "png")
             archive.writestr(name, picture.getvalue())
     monkeypatch.setattr(catalogue, "_entries", {})
-    monkeypatch.setattr(cmd_prefetch, "PICTURES", {})
-    monkeypatch.setattr(cmd_prefetch, "WEIGHTS", ())
+    monkeypatch.setattr(prefetch, "PICTURES", {})
+    monkeypatch.setattr(prefetch, "WEIGHTS", ())
     return stream.getvalue()
 
 
@@ -165,9 +167,9 @@ def place(body: bytes) -> Path:
 def test_weights_go_where_torchvision_looks_and_a_broken_download_goes_on(weights: bytes, monkeypatch) -> None:
     file = place(weights)
     with serve(weights, drop(300_000), well()) as server:
-        assert cmd_prefetch.fetch_weights(f"{server.url}/{file.name}", file) == file
+        assert prefetch.fetch_weights(f"{server.url}/{file.name}", file) == file
         assert server.ranges[0] == "" and re.fullmatch(r"bytes=\d+-", server.ranges[1])
-        assert cmd_prefetch.fetch_weights(f"{server.url}/{file.name}", file) == file
+        assert prefetch.fetch_weights(f"{server.url}/{file.name}", file) == file
         assert len(server.requests) == 2
     assert file.read_bytes() == weights
     monkeypatch.setenv("KIT_OFFLINE", "1")
@@ -180,7 +182,7 @@ def test_other_weights_than_the_name_says_are_not_taken(weights: bytes) -> None:
         serve(weights + b"!", well()) as server,
         pytest.raises(OSError, match="another file came.*Try again, or bring"),
     ):
-        cmd_prefetch.fetch_weights(server.url, file)
+        prefetch.fetch_weights(server.url, file)
     assert list(file.parent.iterdir()) == []
 
 
@@ -189,17 +191,17 @@ def test_damaged_weights_are_named_and_left(weights: bytes) -> None:
     file.parent.mkdir(parents=True)
     file.write_bytes(weights[:-1000])
     with pytest.raises(OSError, match="is damaged. Delete it"):
-        cmd_prefetch.fetch_weights("http://127.0.0.1:9/never-asked", file)
+        prefetch.fetch_weights("http://127.0.0.1:9/never-asked", file)
     assert file.read_bytes() == weights[:-1000]
 
 
 def test_weights_are_not_fetched_offline(monkeypatch) -> None:
     monkeypatch.setenv("KIT_OFFLINE", "1")
     with pytest.raises(OSError, match="KIT_OFFLINE=1 forbids"):
-        cmd_prefetch.fetch_weights("http://127.0.0.1:9/never-asked", place(b""))
+        prefetch.fetch_weights("http://127.0.0.1:9/never-asked", place(b""))
 
 
 def test_a_folder_that_cannot_be_written_to(weights: bytes, tmp_path: Path) -> None:
     (tmp_path / "torch").write_text("in the way")
     with serve(weights, well()) as server, pytest.raises(OSError, match="cannot be written.*Set TORCH_HOME"):
-        cmd_prefetch.fetch_weights(server.url, place(weights))
+        prefetch.fetch_weights(server.url, place(weights))

@@ -13,7 +13,8 @@ import pytest
 import torchvision
 
 import colab_setup
-from helpers import __main__, dissect, models, runtime, svg, svg_network, svg_zoo
+from helpers import __main__, dissect, machine, models, svg
+from helpers.svg import network, zoo
 from helpers.widgets import ConvExplorer, ReceptiveFieldExplorer
 
 KIT = Path(__file__).resolve().parents[1]
@@ -35,11 +36,11 @@ def overview() -> str:
     zoo_state = {"axis": "macs", "weights": "first", "family": "resnet", "frontier": True}
     left = [
         ConvExplorer("Three channels, two filters", font_px=FONT_PX).svg(),
-        svg_network.network_picture(lenet, font_px=FONT_PX),
+        network.network_picture(lenet, font_px=FONT_PX),
     ]
     right = [
         ReceptiveFieldExplorer(font_px=FONT_PX).svg(),
-        svg_zoo.zoo_picture(list(entries()), zoo_state, font_px=FONT_PX),
+        zoo.zoo_picture(list(entries()), zoo_state, font_px=FONT_PX),
     ]
     parts, bottom = [], 0
     for column, pictures in enumerate((left, right)):
@@ -52,13 +53,13 @@ def overview() -> str:
     return drawn.replace(f'fill="{svg.PAPER}"', 'fill="#E4E8EB"', 1) + "\n"  # a frame around the four
 
 
-def entries() -> Iterator[svg_zoo.Entry]:
+def entries() -> Iterator[zoo.Entry]:
     """Networks whose first weights will not change any more."""
     for name in ZOO.split():
         weights = next(iter(torchvision.models.get_model_weights(name)))
         meta = weights.meta
         accuracy = meta["_metrics"]["ImageNet-1K"]["acc@1"]
-        yield svg_zoo.Entry(name, weights.name, accuracy, meta["_ops"], meta["num_params"] / 1e6)
+        yield zoo.Entry(name, weights.name, accuracy, meta["_ops"], meta["num_params"] / 1e6)
 
 
 def alt() -> str:
@@ -91,7 +92,7 @@ def test_links_inside_the_readme_lead_to_headings() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    assert set(re.findall(r"KIT_[A-Z]+", runtime.__doc__)) <= set(re.findall(r"(?m)^\| `(KIT_[A-Z]+)`", README))
+    assert set(re.findall(r"KIT_[A-Z]+", machine.__doc__)) <= set(re.findall(r"(?m)^\| `(KIT_[A-Z]+)`", README))
 
 
 if __name__ == "__main__":

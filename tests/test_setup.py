@@ -23,17 +23,8 @@ import pytest
 from http_server import drop, lie, serve, status, well
 from packaging.version import Version
 
-from helpers import (
-    __main__,
-    cmd_address,
-    cmd_record,
-    cmd_run,
-    cmd_test,
-    diagnosis,
-    drive,
-    environment,
-    runtime,
-)
+from helpers import __main__, diagnosis, drive, environment, machine, runtime
+from helpers.commands import address, record, run, test
 
 KIT = Path(__file__).resolve().parents[1]
 FILES = {"helpers/__init__.py": "", "helpers/runtime.py": "found = True", "pyproject.toml": "[project]"}
@@ -442,7 +433,7 @@ def test_when_pip_fails_the_usual_causes_are_named(monkeypatch) -> None:
 @pytest.fixture
 def fork(tmp_path: Path) -> Path:
     """A copy of everything that holds the address."""
-    for pattern in cmd_address.PLACES:
+    for pattern in address.PLACES:
         for path in KIT.glob(pattern):
             target = tmp_path / path.relative_to(KIT)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -455,8 +446,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_address_is_written_everywhere_and_nothing_else_moves(fork: Path) -> None:
-    old, before = cmd_address.current(fork), contents(fork)
-    changed = cmd_address.address("Some-One/cnn.2", kit=fork)
+    old, before = address.current(fork), contents(fork)
+    changed = address.address("Some-One/cnn.2", kit=fork)
     after = contents(fork)
     assert {str(path.relative_to(fork)) for path in changed} == {name for name in before if before[name] != after[name]}
     assert {"colab_setup.py", "README.md"} <= {path.name for path in changed}
@@ -465,8 +456,8 @@ def test_address_is_written_everywhere_and_nothing_else_moves(fork: Path) -> Non
         assert text.count(b"Some-One/cnn.2") == before[name].count(old.encode()), name
     for path in fork.glob("notebooks/*.ipynb"):
         nbformat.validate(nbformat.read(path, as_version=4))
-    assert cmd_address.address("Some-One/cnn.2", kit=fork) == []  # a second time: nothing to do
-    cmd_address.address(f"https://github.com/{old}.git", kit=fork)
+    assert address.address("Some-One/cnn.2", kit=fork) == []  # a second time: nothing to do
+    address.address(f"https://github.com/{old}.git", kit=fork)
     assert contents(fork) == before
 
 
@@ -474,7 +465,7 @@ def test_address_leaves_longer_names_and_other_text_alone(tmp_path: Path) -> Non
     (tmp_path / "colab_setup.py").write_text('ADDRESS = "jo/kit"\r\n', newline="")
     kept = "see jo/kit, github.com/jo/kit-2 and github.com/banjo/kit"
     (tmp_path / "README.md").write_text(f"{kept}, https://github.com/jo/kit/issues, https://github.com/jo/kit.")
-    cmd_address.address("al/kit", kit=tmp_path)
+    address.address("al/kit", kit=tmp_path)
     assert (tmp_path / "README.md").read_text() == (
         f"{kept}, https://github.com/al/kit/issues, https://github.com/al/kit."
     )
@@ -485,7 +476,7 @@ def test_address_leaves_longer_names_and_other_text_alone(tmp_path: Path) -> Non
 def test_address_is_checked(fork: Path, wrong: str) -> None:
     before = contents(fork)
     with pytest.raises(ValueError, match="form OWNER/NAME"):
-        cmd_address.address(wrong, kit=fork)
+        address.address(wrong, kit=fork)
     assert contents(fork) == before
 
 
@@ -573,7 +564,7 @@ def test_little_disk_and_little_memory(monkeypatch) -> None:
 
 def test_colab_without_gpu_and_drive(tmp_path: Path, monkeypatch) -> None:
     fake = fake_colab.install(monkeypatch, tmp_path)
-    monkeypatch.setattr(runtime, "device", lambda: "cpu")
+    monkeypatch.setattr(machine, "device", lambda: "cpu")
     text = runtime.describe()
     assert "Runtime > Change runtime type > T4" in text
     assert "drive.mount()" in text and "LOST when the session ends" in text
@@ -627,7 +618,7 @@ def test_run_leaves_notebook_page_and_model(tmp_path: Path, capfd) -> None:
 
 def test_run_says_which_cell_failed_and_keeps_the_rest(tmp_path: Path, capfd) -> None:
     source = notebook(tmp_path / "bad.ipynb", "print('before')", "a = 1\nb = a / 0\nc = 3", "print('after')")
-    assert cmd_run.run(str(source), results=tmp_path / "results") == 1
+    assert run.run(str(source), results=tmp_path / "results") == 1
     shown = capfd.readouterr().out
     assert "Code cell 2 failed:\n    a = 1\n    b = a / 0\n    c = 3\nZeroDivisionError: division by zero" in shown
     [folder] = (tmp_path / "results").iterdir()
@@ -638,30 +629,30 @@ def test_run_says_which_cell_failed_and_keeps_the_rest(tmp_path: Path, capfd) ->
 
 def test_run_survives_a_kernel_that_dies(tmp_path: Path) -> None:
     source = notebook(tmp_path / "dies.ipynb", "import os\nos._exit(9)")
-    stopped = cmd_run.execute(nbformat.read(source, as_version=4), cwd=tmp_path, env=dict(os.environ))
+    stopped = run.execute(nbformat.read(source, as_version=4), cwd=tmp_path, env=dict(os.environ))
     assert "Code cell 1 failed" in str(stopped) and "The kernel died" in str(stopped)
 
 
 def test_notebooks_are_found_by_path_name_and_number(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(cmd_run, "KIT", tmp_path)
+    monkeypatch.setattr(run, "KIT", tmp_path)
     (tmp_path / "notebooks").mkdir()
     for name in ("07_finetuning_bcdp", "01_one", "01_two"):
         notebook(tmp_path / "notebooks" / f"{name}.ipynb")
-    assert cmd_run.find_notebook().stem == "07_finetuning_bcdp"
-    assert cmd_run.find_notebook("07") == cmd_run.find_notebook("07_finetuning_bcdp.ipynb")
-    assert cmd_run.find_notebook(str(tmp_path / "notebooks" / "01_one.ipynb")).stem == "01_one"
+    assert run.find_notebook().stem == "07_finetuning_bcdp"
+    assert run.find_notebook("07") == run.find_notebook("07_finetuning_bcdp.ipynb")
+    assert run.find_notebook(str(tmp_path / "notebooks" / "01_one.ipynb")).stem == "01_one"
     with pytest.raises(ValueError, match="'01' is not one notebook. There are: 01_one, 01_two, 07_fine"):
-        cmd_run.find_notebook("01")
+        run.find_notebook("01")
     with pytest.raises(ValueError, match="'42' is no notebook"):
-        cmd_run.find_notebook("42")
+        run.find_notebook("42")
 
 
 def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
-    assert len({cmd_run.new_folder(tmp_path) for _ in range(5)}) == 5
+    assert len({run.new_folder(tmp_path) for _ in range(5)}) == 5
 
 
 def test_a_long_cell_is_shown_by_its_first_lines() -> None:
-    shown = str(cmd_run.CellFailure(3, "\n".join(f"line{n}" for n in range(30)), "Error: no")).splitlines()
+    shown = str(run.CellFailure(3, "\n".join(f"line{n}" for n in range(30)), "Error: no")).splitlines()
     assert shown[0] == "Code cell 3 failed:" and shown[6] == "    line5" and shown[7:] == ["    ...", "Error: no"]
 
 
@@ -672,7 +663,7 @@ def test_record_stores_outputs_and_nothing_of_the_machine(tmp_path: Path) -> Non
         "import ipywidgets\nipywidgets.IntSlider()",
         "1 + 1",
     )
-    assert cmd_record.record([str(source)]) == 0
+    assert record.record([str(source)]) == 0
     stored = nbformat.read(source, as_version=4)
     cells = stored.cells[1:]
     assert [cell.execution_count for cell in cells] == [1, 2, 3]
@@ -680,15 +671,15 @@ def test_record_stores_outputs_and_nothing_of_the_machine(tmp_path: Path) -> Non
     assert list(cells[1].outputs[0].data) == ["text/plain"]
     assert cells[2].outputs[0].execution_count == 3 and cells[2].outputs[0].data["text/plain"] == "2"
     assert all("execution" not in cell.metadata for cell in stored.cells)
-    assert dict(stored.metadata) == {"kernelspec": cmd_record.KERNEL, "language_info": {"name": "python"}}
+    assert dict(stored.metadata) == {"kernelspec": record.KERNEL, "language_info": {"name": "python"}}
 
 
 def test_record_leaves_a_failing_notebook_as_it_was(tmp_path: Path, capsys, monkeypatch) -> None:
     source = notebook(tmp_path / "bad.ipynb", "print(1)", "1 / 0")
     before = source.read_bytes()
-    failure = cmd_run.CellFailure(2, "1 / 0", "ZeroDivisionError")
-    monkeypatch.setattr(cmd_run, "execute", lambda notebook, cwd, env: failure)
-    assert cmd_record.record([str(source)]) == 1
+    failure = run.CellFailure(2, "1 / 0", "ZeroDivisionError")
+    monkeypatch.setattr(run, "execute", lambda notebook, cwd, env: failure)
+    assert record.record([str(source)]) == 1
     assert source.read_bytes() == before
     assert "Code cell 2 failed" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["bad.ipynb"]
@@ -703,7 +694,7 @@ def test_test_compares_stored_outputs_in_folders_of_its_own(tmp_path: Path, capf
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
     nbformat.write(content, path)
     options = ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", "-c", str(KIT / "pyproject.toml")]
-    assert cmd_test.run_tests([str(path), *options]) == 1
+    assert test.run_tests([str(path), *options]) == 1
     shown = capfd.readouterr().out
     assert "1 failed, 1 passed" in shown.splitlines()[-1]
     assert "tiny.ipynb::Cell 1\n" in shown and "seconds a notebook" in shown
@@ -711,7 +702,7 @@ def test_test_compares_stored_outputs_in_folders_of_its_own(tmp_path: Path, capf
 
 def test_test_gives_its_options_to_pytest(monkeypatch) -> None:
     seen = {}
-    monkeypatch.setattr(cmd_run, "call", lambda command, cwd, env: seen.update(command=command, cwd=cwd, env=env) or 5)
+    monkeypatch.setattr(run, "call", lambda command, cwd, env: seen.update(command=command, cwd=cwd, env=env) or 5)
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("KIT_PROFILE", "full")
     assert __main__.main(["test", "-k", "conv", "--co"]) == 5
@@ -724,12 +715,12 @@ def test_test_gives_its_options_to_pytest(monkeypatch) -> None:
 
 def test_lab_opens_the_notebooks(monkeypatch) -> None:
     seen = {}
-    monkeypatch.setattr(cmd_run, "call", lambda command, cwd, env: seen.update(command=command) or 0)
+    monkeypatch.setattr(run, "call", lambda command, cwd, env: seen.update(command=command) or 0)
     assert __main__.main(["lab", "--no-browser"]) == 0
     assert seen["command"][1:] == ["-m", "jupyterlab", str(KIT / "notebooks"), "--no-browser"]
 
 
 def test_summary_that_is_not_there_or_broken(tmp_path: Path) -> None:
-    assert cmd_run.read_summary(tmp_path) == {}
+    assert run.read_summary(tmp_path) == {}
     (tmp_path / "summary.json").write_text(json.dumps({"test_accuracy": 90})[:-3])
-    assert cmd_run.read_summary(tmp_path) == {}
+    assert run.read_summary(tmp_path) == {}

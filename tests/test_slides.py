@@ -16,7 +16,9 @@ import pytest
 from http_server import serve, well
 from nbformat import NotebookNode
 
-from helpers import __main__, cmd_record, cmd_slides, download, slideshow
+from helpers import __main__
+from helpers.commands import record, slides, slideshow
+from helpers.datasets import download
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 new = nbformat.v4
@@ -85,7 +87,7 @@ def test_sections_begin_slides_and_nearly_all_fit(path: Path) -> None:
 
 def test_record_arranges() -> None:
     made = notebook("## One\n\ntext\n\n## Two", code("1 + 1"))
-    cmd_record.clean(made, {name: "/nowhere" for name in ("KIT_PERSIST", "KIT_HOME", "TORCH_HOME")})
+    record.clean(made, {name: "/nowhere" for name in ("KIT_PERSIST", "KIT_HOME", "TORCH_HOME")})
     assert [cell.metadata.slideshow.slide_type for cell in made.cells] == ["slide", "slide", "slide", "-"]
 
 
@@ -173,7 +175,7 @@ def test_a_picture_fills_what_the_code_leaves(make, size: tuple[int, int], lines
 def page(*cells: NotebookNode | str) -> str:
     made = notebook(*cells)
     slideshow.arrange(made)
-    return cmd_slides.export(made, title="tiny", reveal="reveal.js")
+    return slides.export(made, title="tiny", reveal="reveal.js")
 
 
 def test_a_page_needs_no_network() -> None:
@@ -223,7 +225,7 @@ def test_the_badge_and_the_words_of_a_dead_widget_are_left_out() -> None:
 
 
 def test_formulas_are_pictures_with_a_description_and_code_is_left_alone() -> None:
-    text = cmd_slides.drawn("size $n < 5$ and\n\n$$y = \\frac{1}{x}$$")
+    text = slides.drawn("size $n < 5$ and\n\n$$y = \\frac{1}{x}$$")
     assert re.findall(r'<img class="([\w ]+)" alt="([^"]+)"', text) == [
         ("formula", "n &lt; 5"),
         ("formula display", "y = \\frac{1}{x}"),
@@ -235,7 +237,7 @@ def test_formulas_are_pictures_with_a_description_and_code_is_left_alone() -> No
 
 def test_a_formula_that_matplotlib_cannot_draw_stays_as_it_was_written() -> None:
     assert (
-        cmd_slides.drawn(r"so $\begin{cases} a < b \end{cases}$ is")
+        slides.drawn(r"so $\begin{cases} a < b \end{cases}$ is")
         == r"so <code>\begin{cases} a &lt; b \end{cases}</code> is"
     )
 
@@ -244,9 +246,9 @@ def test_a_formula_that_matplotlib_cannot_draw_stays_as_it_was_written() -> None
 def test_every_formula_can_be_drawn(path: Path) -> None:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
     for cell in cells:
-        text = "".join(cmd_slides.CODE.split(cell.source)[::2])
-        for found in cmd_slides.FORMULA.finditer(text):
-            assert cmd_slides.drawn(found[0]).startswith("<img")
+        text = "".join(slides.CODE.split(cell.source)[::2])
+        for found in slides.FORMULA.finditer(text):
+            assert slides.drawn(found[0]).startswith("<img")
 
 
 # ------------------------------------------------------------------------------------------------------- reveal.js
@@ -274,10 +276,10 @@ OTHERS = ("package/js/index.js", "package/dist/theme/fonts/source-sans-pro/../..
 def test_slides_come_with_reveal_js_which_is_fetched_once(tmp_path: Path, monkeypatch, capsys) -> None:
     body = package(PARTS + OTHERS)
     (tmp_path / "archive").write_bytes(body)
-    monkeypatch.setattr(cmd_slides, "REVEAL_SHA256", download.sha256_of(tmp_path / "archive"))
+    monkeypatch.setattr(slides, "REVEAL_SHA256", download.sha256_of(tmp_path / "archive"))
     monkeypatch.delenv("KIT_OFFLINE")
     with serve(body, well()) as server:
-        monkeypatch.setattr(cmd_slides, "REVEAL_URL", f"{server.url}/reveal.tgz")
+        monkeypatch.setattr(slides, "REVEAL_URL", f"{server.url}/reveal.tgz")
         for _ in range(2):
             assert __main__.main(["slides", "00", "--results", str(tmp_path / "results")]) == 0
         assert len(server.requests) == 1

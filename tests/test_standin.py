@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from helpers import standin
+from helpers.datasets import standin
 
 NAMES = tuple(standin.CLASSES)
 PICTURES = ("bike", "cat", "dog", "flower", "horse", "person")

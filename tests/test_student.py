@@ -12,7 +12,9 @@ import nbformat
 import pytest
 
 import colab_setup
-from helpers import __main__, cmd_run, cmd_student
+from helpers import __main__
+from helpers.commands import run
+from helpers.commands import student as cmd_student
 
 KIT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((KIT / "notebooks").glob("*.ipynb"))
@@ -64,7 +66,7 @@ def test_what_a_student_changed_is_kept_and_said(tmp_path: Path, capsys) -> None
 )
 def test_lab_opens_student_copies(tmp_path: Path, monkeypatch, arguments: list[str], folder: str) -> None:
     seen = {}
-    monkeypatch.setattr(cmd_run, "call", lambda command, cwd, env: seen.update(command=command, env=env) or 0)
+    monkeypatch.setattr(run, "call", lambda command, cwd, env: seen.update(command=command, env=env) or 0)
     monkeypatch.chdir(tmp_path)
     assert __main__.main(["lab", *arguments, "--no-browser"]) == 0
     assert seen["command"][1:] == ["-m", "jupyterlab", str(tmp_path / folder), "--no-browser"]

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageFont
 
-from helpers import field_setup, svg
+from helpers import svg
 from helpers.conv_math import InvalidSetting
-from helpers.conv_setup import PRESETS, ConvSetup, diagnose
-from helpers.field_setup import FieldSetup
-from helpers.svg_conv import conv_picture, formula
-from helpers.svg_field import field_picture
-from helpers.svg_volume import VolumeSetup, volume_picture
+from helpers.svg import field_setup
+from helpers.svg.conv import conv_picture, formula
+from helpers.svg.conv_setup import PRESETS, ConvSetup, diagnose
+from helpers.svg.field import field_picture
+from helpers.svg.field_setup import FieldSetup
+from helpers.svg.volume import VolumeSetup, volume_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -11,8 +11,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from helpers import dissect, plotting_network, svg_network
+from helpers import dissect
 from helpers.dissect import Dissection
+from helpers.plotting import networks
+from helpers.svg import network
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("alexnet", "vgg16", "resnet18", "resnet152", "squeezenet1_1", "densenet121", "mobilenet_v2")
@@ -36,7 +38,7 @@ def words(picture: str) -> list[ET.Element]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("font_px", [14, 16, 24])
 def test_words_neither_touch_nor_leave_the_paper(name: str, font_px: int) -> None:
-    picture = svg_network.network_picture(dissected(name), font_px=font_px)
+    picture = network.network_picture(dissected(name), font_px=font_px)
     height = float(ET.fromstring(picture).get("height"))
     lines: dict[float, list[tuple[float, float]]] = {}
     for text in words(picture):
@@ -45,7 +47,7 @@ def test_words_neither_touch_nor_leave_the_paper(name: str, font_px: int) -> Non
         left = x - width / 2 if text.get("text-anchor") == "middle" else x
         lines.setdefault(y, []).append((left, left + width))
         assert size < y < height - 0.2 * size
-        assert left >= 0 and left + width <= svg_network.WIDTH
+        assert left >= 0 and left + width <= network.WIDTH
         assert size >= 0.7 * font_px
     for spans in lines.values():
         ordered = sorted(spans)
@@ -54,12 +56,12 @@ def test_words_neither_touch_nor_leave_the_paper(name: str, font_px: int) -> Non
 
 def test_heights_and_widths_follow_the_logarithms() -> None:
     sizes = {}
-    for tip, rect in boxes(svg_network.network_picture(dissected("vgg16"))).items():
+    for tip, rect in boxes(network.network_picture(dissected("vgg16"))).items():
         shape = re.search(r"(\d+)×(\d+)×\d+", tip)  # linear layers have none
         if shape:
             channels, side = map(int, shape.groups())
             sizes[channels, side] = (float(rect.get("width")), float(rect.get("height")))
-    low, tall, narrow = svg_network.LOWEST, svg_network.TALLEST, svg_network.NARROWEST
+    low, tall, narrow = network.LOWEST, network.TALLEST, network.NARROWEST
     for (channels, side), (width, height) in sizes.items():
         assert height == pytest.approx(low + (tall - low) * math.log2(side) / math.log2(224), abs=0.1)
         assert (width - narrow) / (sizes[512, 7][0] - narrow) == pytest.approx(math.log2(channels) / 9, abs=0.01)
@@ -75,7 +77,7 @@ def test_heights_and_widths_follow_the_logarithms() -> None:
     ids=("alexnet", "vgg16", "resnet18", "resnet152", "squeezenet1_1", "densenet121"),
 )  # fmt: skip
 def test_boxes_repeats_and_shortcuts(name: str, count: int, repeats: list[str], arcs: int) -> None:
-    picture = svg_network.network_picture(dissected(name))
+    picture = network.network_picture(dissected(name))
     assert sorted(text.text for text in words(picture) if re.fullmatch(r"×\d+", text.text)) == sorted(repeats)
     assert picture.count("<path") == arcs
     titles = [text for text in words(picture) if text.get("font-weight") == "bold" and text.text[0] not in "×"]
@@ -83,7 +85,7 @@ def test_boxes_repeats_and_shortcuts(name: str, count: int, repeats: list[str], 
 
 
 def test_tooltips_say_shape_and_receptive_field() -> None:
-    tips = list(boxes(svg_network.network_picture(dissected("resnet18"))))
+    tips = list(boxes(network.network_picture(dissected("resnet18"))))
     assert tips[0] == "input 3×224×224"
     assert tips[-3] == (
         "layer4 (BasicBlock ×2)\noutput 512×7×7\nreceptive field 435 px\n8,393,728 parameters\n411.0 M MACs"
@@ -101,13 +103,13 @@ def test_a_shortcut_between_layers_outside_blocks_is_an_arc() -> None:
             x = self.one(x)
             return self.three(self.two(x)) + x
 
-    assert svg_network.network_picture(dissect.layers(Skip(), 8)).count("<path") == 1
+    assert network.network_picture(dissect.layers(Skip(), 8)).count("<path") == 1
 
 
 def test_never_more_than_thirty_boxes() -> None:
     model = nn.Sequential(*(nn.Conv2d(channels, channels + 1, 3, padding=1) for channels in range(3, 60)))
-    picture = svg_network.network_picture(dissect.layers(model, 8))
-    assert len(boxes(picture)) == svg_network.MOST_BOXES
+    picture = network.network_picture(dissect.layers(model, 8))
+    assert len(boxes(picture)) == network.MOST_BOXES
     assert any(text.text.endswith(" more") for text in words(picture))
     assert "59×8×8" in [text.text for text in words(picture)]
 
@@ -122,13 +124,13 @@ def test_networks_of_vectors_and_untraced_ones_are_drawn() -> None:
             return self.fc(x.flatten(1)) if x.sum() > 0 else self.fc(-x.flatten(1))
 
     for model in (nn.Sequential(nn.Flatten(), nn.Linear(27, 5), nn.ReLU(), nn.Linear(5, 2)), Looking()):
-        picture = svg_network.network_picture(dissect.layers(model, (3, 3, 3)))
+        picture = network.network_picture(dissect.layers(model, (3, 3, 3)))
         assert "linear" in picture.alt
 
 
 def test_no_ids_no_styles_and_the_same_every_time() -> None:
-    picture = svg_network.network_picture(dissected("resnet18"))
-    assert picture == svg_network.network_picture(dissected("resnet18"))
+    picture = network.network_picture(dissected("resnet18"))
+    assert picture == network.network_picture(dissected("resnet18"))
     assert " id=" not in picture and "style" not in picture
 
 
@@ -137,17 +139,17 @@ def test_no_ids_no_styles_and_the_same_every_time() -> None:
 
 def test_shares_of_weights_and_work() -> None:
     alexnet = dissected("alexnet")
-    params, macs = (plotting_network.shares(alexnet, name) for name in ("params", "macs"))
+    params, macs = (networks.shares(alexnet, name) for name in ("params", "macs"))
     assert (round(params["linear"]), round(macs["conv"])) == (96, 92)
     assert sum(params.values()) == pytest.approx(100)
-    figure = plotting_network.weights_against_work([alexnet, dissected("resnet18")])
+    figure = networks.weights_against_work([alexnet, dissected("resnet18")])
     assert "AlexNet: weights: 4 % convolutions, 96 % linear layers" in figure.alt
 
 
 @pytest.mark.parametrize("name", ["alexnet", "resnet152"])
 def test_the_staircase_ends_at_a_hundred(name: str) -> None:
-    figure = plotting_network.cumulative(dissected(name), figures=("params", "macs", "activation_bytes"))
+    figure = networks.cumulative(dissected(name), figures=("params", "macs", "activation_bytes"))
     for axis in figure.axes:
         assert max(bar.get_y() + bar.get_height() for bar in axis.patches) == pytest.approx(100)
-    assert len(figure.axes[-1].get_xticklabels()) <= plotting_network.MOST_BARS
+    assert len(figure.axes[-1].get_xticklabels()) <= networks.MOST_BARS
     assert "most of the weights at" in figure.alt

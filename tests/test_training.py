@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from kill_me import outcome, tiny_folder, tiny_loaders, tiny_model
 from torch import nn
 
-from helpers import checkpoints, loaders, models, optimizers, training
-from helpers.training import TrainConfig, TrainingError
+from helpers import loaders, models, training
+from helpers.training import TrainConfig, TrainingError, checkpoints, optimizers
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import models, plotting_transfer, transfer
+from helpers import models, transfer
+from helpers.plotting import transfer as plotting_transfer
 
 
 @pytest.fixture

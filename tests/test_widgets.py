@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from helpers import conv_setup, field_setup
-from helpers.svg import Picture
-from helpers.svg_conv import conv_picture
-from helpers.svg_field import field_picture
-from helpers.svg_volume import volume_picture
+from helpers.svg import Picture, conv_setup, field_setup
+from helpers.svg.conv import conv_picture
+from helpers.svg.field import field_picture
+from helpers.svg.volume import volume_picture
 from helpers.widgets import ConvExplorer, Explorer, ReceptiveFieldExplorer, VolumeView
 
 # ---- what all have in common -------------------------------------------------------------------------------------

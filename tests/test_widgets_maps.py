@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from helpers import models
-from helpers.widgets_maps import PER_PAGE, MapBrowser, maps_picture
+from helpers.widgets.maps import PER_PAGE, MapBrowser, maps_picture
 
 IMAGE = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import widgets_network
-from helpers.svg_zoo import WIDTH, Entry, families, frontier, zoo_picture
-from helpers.widgets_network import NetworkExplorer
-from helpers.widgets_zoo import START, ZooExplorer
+from helpers.svg.zoo import WIDTH, Entry, families, frontier, zoo_picture
+from helpers.widgets import network
+from helpers.widgets.network import NetworkExplorer
+from helpers.widgets.zoo import START, ZooExplorer
 
 SVG = "{http://www.w3.org/2000/svg}"
 ENTRIES = [
@@ -157,7 +157,7 @@ def test_network_explorer_refuses_an_unknown_state(state: dict[str, object], sai
         NetworkExplorer(("alexnet",), state)
 
 
-@pytest.mark.parametrize("name", widgets_network.NAMES)
+@pytest.mark.parametrize("name", network.NAMES)
 def test_every_network_of_the_list_works_at_the_smallest_size(name: str) -> None:
-    size = min(widgets_network.SIZES)
-    assert widgets_network.dissected(name, size).input_shape == (3, size, size)
+    size = min(network.SIZES)
+    assert network.dissected(name, size).input_shape == (3, size, size)

@@ -16,7 +16,9 @@ import torch
 from kill_me import tiny_loaders, tiny_model
 from torch import nn
 
-from helpers import cmd_train, distributed, loaders, models, training
+from helpers import loaders, models, training
+from helpers.training import __main__ as command
+from helpers.training import distributed
 
 CASES = {  # of 24 pictures, in two processes
     "parts of unequal size": {"batch_size": 7},  # 3 + 4, the last batch 1 + 2
@@ -82,7 +84,7 @@ def die(rank: str, options: list[str]) -> int:
         train_one_epoch(run)
 
     training._Run.train_one_epoch = killed
-    return cmd_train.main(options)
+    return command.main(options)
 
 
 if __name__ == "__main__":

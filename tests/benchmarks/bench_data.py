@@ -6,14 +6,14 @@ import paired
 import plain_loop
 import torch
 
-from helpers import loaders, runtime
+from helpers import loaders, machine
 
 
 def main() -> None:
     options = paired.arguments(
         __doc__, rounds=(5, "pairs of measurements"), epochs=(10, "epochs with the first decoding")
     )
-    device = runtime.device()
+    device = machine.device()
     plain = plain_loop.loader(options.folder / "train")
 
     def epoch(batches: torch.utils.data.DataLoader) -> None:

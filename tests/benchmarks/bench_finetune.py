@@ -10,12 +10,12 @@ import plain_loop
 import torch
 from torch import nn
 
-from helpers import loaders, models, runtime, training
+from helpers import loaders, machine, models, training
 
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return models.replace_head(models.load("alexnet", pretrained=False), 4, hidden=(4096, 512)).to(runtime.device())
+    return models.replace_head(models.load("alexnet", pretrained=False), 4, hidden=(4096, 512)).to(machine.device())
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         epochs=(1, "epochs of both"),
         per_class=(0, "use only so many pictures of a class; 0: all"),
     )
-    device = runtime.device()
+    device = machine.device()
     with paired.part_of(options.folder, options.per_class) as folder, paired.fresh_home():
         data = loaders.image_folder(folder, size=plain_loop.SIZE)
         batches = plain_loop.loader(folder / "train", indices=data.train.dataset.indices.tolist())

@@ -13,14 +13,14 @@ import plain_loop
 import torch
 from torch import nn
 
-from helpers import loaders, models, runtime, training
+from helpers import loaders, machine, models, training
 
 LR = 1e-3  # for both: with the lecture's 1e-4 a new layer has not arrived after ten epochs
 
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return models.freeze(models.load("squeezenet1_1", num_classes=4)).to(runtime.device())
+    return models.freeze(models.load("squeezenet1_1", num_classes=4)).to(machine.device())
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         epochs=(10, "epochs of both"),
         per_class=(0, "use only so many pictures of a class; 0: all"),
     )
-    device = runtime.device()
+    device = machine.device()
     with paired.part_of(options.folder, options.per_class) as folder, paired.fresh_home():
         split = loaders.image_folder(folder, size=plain_loop.SIZE)
         test = plain_loop.loader(folder / "test", shuffle=False)

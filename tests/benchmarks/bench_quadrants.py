@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers import datasets, loaders, models, runtime, transfer
+from helpers import datasets, loaders, machine, models, transfer
 
 DIGITS = (3, 5, 8, 9)
 EPOCHS = {5: 15, 20: 8, 80: 4}  # by pictures a class
@@ -47,11 +47,11 @@ def network(way: str) -> nn.Module:
     model = models.load("mobilenet_v2", num_classes=4, pretrained=way != "scratch")
     if way == "few stages":
         models.freeze(model, except_for=FEW)
-    return model.to(runtime.device())
+    return model.to(machine.device())
 
 
 def train(model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int, seed: int, backbone_factor: float) -> None:
-    order, device = torch.Generator().manual_seed(seed), runtime.device()
+    order, device = torch.Generator().manual_seed(seed), machine.device()
     optimizer = torch.optim.Adam(models.parameter_groups(model, 1e-3, backbone_factor=backbone_factor), fused=True)
     models.train_mode(model)
     if backbone_factor < 1:  # averages from ImageNet are better than those of a few small batches: 91 against 48 %
@@ -88,7 +88,7 @@ def told(name: str, values: list[float], began: float) -> None:
 def main() -> None:
     options = paired.arguments(__doc__, seeds=(3, "seeds"), size=(128, "side of the pictures for the four ways, px"))
     targets = {"near": (options.folder, None), "far": (datasets.fetch("digits_standin"), DIGITS)}
-    frozen = models.load("mobilenet_v2").to(runtime.device())
+    frozen = models.load("mobilenet_v2").to(machine.device())
     with paired.fresh_home():
         for target, (folder, classes) in targets.items():
             for size, counts in ((224, (5, 20, 80, 375)), (options.size, EPOCHS)):

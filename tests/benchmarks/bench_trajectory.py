@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
-from helpers import loaders, models, runtime, training
+from helpers import loaders, machine, models, training
 
 
 def network(name: str, *, seed: int = 0, dropout: bool = False) -> nn.Module:
@@ -31,7 +31,7 @@ def network(name: str, *, seed: int = 0, dropout: bool = False) -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.Dropout) and not dropout:
             module.p = 0.0
-    return model.to(runtime.device())
+    return model.to(machine.device())
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def same_order(name: str, folder: Path, *, epochs: int) -> None:
     config = training.TrainConfig(epochs=epochs, lr=plain_loop.LR, mixed_precision=False)
     with paired.quietly(), recorded_losses() as ours:
         training.fit(network(name), data, config)
-    model, device = network(name), runtime.device()
+    model, device = network(name), machine.device()
     optimizer = plain_loop.optimizer(model)
     with recorded_losses() as plain:
         for epoch in range(epochs):
@@ -80,7 +80,7 @@ def same_order(name: str, folder: Path, *, epochs: int) -> None:
 
 def over_seeds(folder: Path, *, seeds: int, epochs: int) -> None:
     test = plain_loop.loader(folder / "test", shuffle=False)
-    device = runtime.device()
+    device = machine.device()
     print(f"squeezenet1_1 fine-tuned for {epochs} epochs: test accuracy in percent")
     for seed in range(seeds):
         data = loaders.image_folder(folder, size=plain_loop.SIZE, seed=seed)

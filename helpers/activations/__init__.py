@@ -1,0 +1,204 @@
+"""What a network computes inside: feature maps, filters, dead maps, predictions, and where it looks (Grad-CAM).
+
+Nothing here changes the network: layer modes, ``requires_grad``, gradients, hooks and random numbers stay as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers import models
+from helpers.activations.nodes import device_of, forward_through, node_names, undisturbed
+
+POOLING = nn.modules.pooling._AvgPoolNd | nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AdaptiveAvgPoolNd
+
+
+def nodes(model: nn.Module) -> list[str]:
+    """The nodes that can be looked at, in the order of the forward pass: "features.0", "layer1.0.add", ...
+
+    Modules that contain others ("features", "layer1.0") can be looked at too. Where torch.fx cannot trace ``forward``,
+    the modules without children.
+    """
+    with undisturbed(model):
+        return node_names(model)
+
+
+@torch.no_grad()
+def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
+    """What ``node`` puts out for ``images`` ``(N, 3, H, W)``: ``(N, C, h, w)``, or ``(N, features)``, on the CPU.
+
+    A copy: an in-place ReLU that follows in the network does not change it. ``node`` is a name out of ``nodes(model)``.
+
+    Raises:
+        ValueError: no such node (the message names close ones), or it puts out no tensor.
+    """
+    kept: list[Tensor] = []
+
+    def keep(output: Tensor) -> Tensor:
+        kept.append(output.clone())
+        return output
+
+    with undisturbed(model):
+        forward_through(model, images.to(device_of(model)), node, keep)
+    return kept[0].cpu()
+
+
+def dead_share(maps: Tensor) -> float:
+    """The share (0..1) of maps that are nowhere above zero, in any image; ``maps`` ``(N, C, h, w)`` behind a ReLU."""
+    if maps.ndim < 2:
+        raise ValueError(
+            f"maps of shape {tuple(maps.shape)} must be (N, C, h, w) or (N, C), several images if possible."
+        )
+    alive = (maps > 0).transpose(0, 1).flatten(1).any(dim=1)
+    return 1 - alive.float().mean().item()
+
+
+def filters(model: nn.Module, layer: str | None = None) -> Tensor:
+    """A copy of the weights ``(out_channels, in_channels, h, w)`` of the convolution ``layer``, by default the first.
+
+    With three input channels they can be drawn in colour (``plotting.filters``), others only slice by slice
+    (``plotting_activations.filter_slices``).
+    """
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    if not convolutions:
+        raise ValueError(f"{models.name_of(model)} has no convolution (nn.Conv2d), and so no filters.")
+    name = next(iter(convolutions)) if layer is None else layer
+    if name not in convolutions:
+        raise ValueError(f"{name!r} is no convolution of this network. These are: {', '.join(convolutions)}.")
+    return convolutions[name].weight.detach().cpu().clone()
+
+
+# --- predictions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The likeliest classes of one image, the likeliest first."""
+
+    rows: tuple[tuple[str, float], ...]  # class name, probability 0..1
+
+    def __str__(self) -> str:
+        width = max(len(name) for name, _ in self.rows)
+        return "\n".join(f"{name:{width}}  {100 * probability:5.1f} %" for name, probability in self.rows)
+
+
+@torch.no_grad()
+def top_k(model: nn.Module, image: Tensor, categories: Sequence[str], k: int = 5) -> TopK:
+    """The ``k`` likeliest ``categories`` of ``image`` ``(1, 3, H, W)``, normalised as the network expects it.
+
+    ``categories`` are names in the order of the outputs, for example ``weights.meta["categories"]``.
+    """
+    _check_single(image)
+    with undisturbed(model):
+        probabilities = model(image.to(device_of(model)))[0].softmax(dim=0).cpu()
+    if len(categories) != len(probabilities):
+        raise ValueError(f"There are {len(categories)} categories, but the network has {len(probabilities)} outputs.")
+    values, indices = probabilities.topk(min(k, len(categories)))
+    return TopK(tuple((categories[i], p) for i, p in zip(indices.tolist(), values.tolist(), strict=True)))
+
+
+# --- Grad-CAM ---------------------------------------------------------------------------------------------------------
+
+
+def grad_cam(model: nn.Module, image: Tensor, class_index: int, node: str | None = None) -> Tensor:
+    """Where ``image`` speaks for class ``class_index``: ``(h, w)`` float32 on the grid of the node's maps, >= 0.
+
+    Selvaraju et al. 2017: each map is weighted with the mean of the gradient of the class's score, the weighted maps
+    are added, and what speaks against the class is cut off. The values are not scaled, so that several classes can be
+    compared on one scale (``plotting_activations.cam_overlay``).
+
+    Args:
+        image: ``(1, 3, H, W)``, normalised as the network expects it.
+        node: whose maps; None for ``cam_node(model, image)``, those behind the last convolution.
+
+    Raises:
+        ValueError: no such class or node, or its output is not ``(1, C, h, w)``.
+    """
+    node = node or cam_node(model, image)
+    score, maps = _score_and_maps(model, image, class_index, node)
+    gradient = None
+    if score.requires_grad:
+        (gradient,) = torch.autograd.grad(score, maps, allow_unused=True)  # leaves the .grad of the weights alone
+    if gradient is None:
+        raise ValueError(f"The score does not depend on the node {node!r}, so there is no gradient for it.")
+    weights = gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1): how much each map speaks for the class
+    weighted = (weights * maps.detach()).sum(dim=1)  # (1, h, w)
+    return F.relu(weighted)[0].cpu()
+
+
+def _score_and_maps(model: nn.Module, image: Tensor, class_index: int, node: str) -> tuple[Tensor, Tensor]:
+    """The score of a class, and the node's maps ``(1, C, h, w)`` that it can be differentiated by."""
+    _check_single(image)
+    kept: list[Tensor] = []
+
+    def start_here(output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[0].clone()  # an in-place ReLU that follows works on the copy
+
+    with undisturbed(model), torch.inference_mode(False), torch.enable_grad():
+        scores = forward_through(model, image.detach().clone().to(device_of(model)), node, start_here)
+        if kept[0].ndim != 4:
+            raise ValueError(f"Grad-CAM needs maps (1, C, h, w); {node!r} puts out {tuple(kept[0].shape)}.")
+        if not 0 <= class_index < scores.shape[1]:
+            raise ValueError(f"class_index={class_index} must be from 0 to {scores.shape[1] - 1}, the last output.")
+        return scores[0, class_index], kept[0]
+
+
+@torch.no_grad()
+def cam_node(model: nn.Module, image: Tensor) -> str:
+    """The node that Grad-CAM takes by default: the last one that has maps of the last convolution's size.
+
+    That is "features.11" in AlexNet (the ReLU before the last pooling), "layer4" in a ResNet. The head is left out,
+    even where it holds a convolution as in SqueezeNet.
+    """
+    seen = _outputs(model, image)
+    places = [i for i, (_, module, _) in enumerate(seen) if isinstance(module, nn.Conv2d)]
+    if not places:
+        raise ValueError(f"{models.name_of(model)} calls no convolution before its head: name a node to look at.")
+    size = seen[places[-1]][2]
+    names = [name for name, _, _ in seen]
+    candidates = [
+        name
+        for name, module, shape in seen[places[-1] :]
+        if shape == size and names.count(name) == 1 and not isinstance(module, POOLING)
+    ]
+    return candidates[-1] if candidates else names[places[-1]]
+
+
+def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, tuple[int, int]]]:
+    """Every call of a module before the head, as it ends: name, module, (h, w); those that put out maps."""
+    seen: list[tuple[str, nn.Module, tuple[int, int]]] = []
+
+    def note(name: str, module: nn.Module, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            seen.append((name, module, tuple(output.shape[2:])))
+
+    try:
+        head = models.head_name(model)
+    except ValueError:  # a network of one's own, with other names
+        head = None
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        for name, module in model.named_modules()
+        if name and not (head and models.within(name, head))
+    ]
+    try:
+        with undisturbed(model):
+            model(image.to(device_of(model)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _check_single(image: Tensor) -> None:
+    if image.ndim != 4 or len(image) != 1:
+        raise ValueError(
+            f"image of shape {tuple(image.shape)} must be one picture, (1, 3, H, W): image.unsqueeze(0) adds the 1, "
+            "images[:1] takes the first of several."
+        )

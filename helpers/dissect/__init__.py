@@ -1,0 +1,192 @@
+"""Networks taken apart: every operation with its shapes, weights, work, memory and receptive field.
+
+>>> from torchvision.models import alexnet
+>>> dissection = layers(alexnet(), 224)
+>>> dissection.params, dissection.find("features.3").receptive_field
+(61100840, 51)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from helpers.dissect import obstacle, record, tables, trace
+from helpers.dissect import stages as dissect_stages
+from helpers.dissect.compare import Comparison
+from helpers.dissect.rows import Row
+from helpers.dissect.stages import Stage
+from helpers.models import name_of
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """A network, row by row, in the order of the calls; all figures are for one picture."""
+
+    model: str
+    input_shapes: tuple[tuple[int, ...], ...]  # (C, H, W) of every input
+    rows: tuple[Row, ...]
+    params: int  # of the whole network, those of unused parts too
+    trainable: int
+    traced: bool  # False: only the modules were seen, by hooks; see ``notes``
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.input_shapes[0]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of a forward pass (what torchvision's tables call FLOPS)."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of all outputs, each memory counted once; the input is not among them."""
+        return sum(row.activation_bytes for row in self.rows if not row.shares_memory)
+
+    def find(self, name: str) -> Row:
+        """The row of that name.
+
+        Raises:
+            ValueError: there is none; names that look alike are listed.
+        """
+        named = {row.name: row for row in self.rows}
+        if name in named:
+            return named[name]
+        close = get_close_matches(name, named, n=4, cutoff=0.4) or list(named)[:4]
+        raise ValueError(f"{self.model} has no row {name!r}. Rows with a name like it: {', '.join(close)}.")
+
+    def running(self, figure: str) -> tuple[int, ...]:
+        """The sum of "params", "macs" or "activation_bytes" from the first row up to each one."""
+        if figure not in ("params", "macs", "activation_bytes"):
+            raise ValueError(f"figure is {figure!r}; it can be 'params', 'macs' or 'activation_bytes'.")
+        return tuple(accumulate(getattr(row, figure) for row in self.rows))
+
+    def stages(self, *, collapse: bool = True) -> list[Stage]:
+        """The rows put together: a layer with its norm and ReLU, a block; neighbours alike as one, with ``repeats``."""
+        return dissect_stages.stages(self.rows, collapse=collapse)
+
+    def lecture_style(self) -> str:
+        """The listing of CS195's lecture, to be printed."""
+        return tables.lecture_style(self.input_shape, self.rows)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The rows as a table of pandas, one column a figure.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas, which is not installed here: %pip install pandas.") from error
+        columns = ("name", "type", "kind", "block", "input_shape", "output_shape", "kernel_size", "stride", "padding",
+                   "dilation", "groups", "params", "trainable", "activation_bytes", "shares_memory", "macs",
+                   "receptive_field", "clipped_field", "jump", "start")  # fmt: skip
+        data = {column: [getattr(row, column) for row in self.rows] for column in columns}
+        running = {f"{figure}_so_far": self.running(figure) for figure in ("params", "macs")}
+        return pandas.DataFrame(data | running)
+
+    def __str__(self) -> str:
+        return tables.as_text(*self._table())
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook stores beside the HTML
+
+    def _repr_html_(self) -> str:
+        return tables.as_html(*self._table())
+
+    def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]], list[str], range]:
+        sizes = " and ".join(" x ".join(map(str, shape)) for shape in self.input_shapes)
+        lines = tables.table(self.rows, (self.params, self.activation_bytes, self.macs))
+        notes = [*tables.explained(self.rows), *self.notes]
+        if self.trainable != self.params:
+            notes.insert(0, f"{self.trainable:,} of {self.params:,} parameters are trained, the others are frozen.")
+        return f"{self.model}, input {sizes}", tables.HEADS, lines, notes, tables.LEFT
+
+
+def layers(model: nn.Module, input_size: int | tuple[int, ...] | Sequence[tuple[int, ...]]) -> Dissection:
+    """Take ``model`` apart as it works on pictures of ``input_size``, in ``eval`` mode. The model itself is only read.
+
+    Functional calls (F.relu, torch.flatten, x + y) have rows of their own. Where ``forward`` cannot be traced, the
+    modules alone are listed, without receptive fields, and ``notes`` says which line to change.
+
+    Args:
+        input_size: side of a square picture in px, (H, W), or (C, H, W); for a network with several inputs a list of
+            (C, H, W). Where C is left out it is that of the first convolution.
+
+    Raises:
+        ValueError: no network, no such size, or a layer does not take what arrives (the message names it).
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"model is {model!r}; pass the network itself, for example models.load('alexnet', pretrained=False)."
+        )
+    shapes = _input_shapes(model, input_size)
+    copied = trace.meta_copy(model)
+    pictures = [torch.empty(trace.BATCH, *shape, device="meta") for shape in shapes]
+    try:
+        graph, tracer = trace.trace(copied)
+    except Exception as error:  # forward is somebody else's code and raises what it likes
+        recorded = _hooked(model, copied, pictures)
+        notes = (obstacle.sentence(error, type(model).__name__), obstacle.FALLBACK, *recorded.notes)
+        traced = False
+    else:
+        recorded = record.record(copied, graph, tracer, pictures)
+        notes, traced = recorded.notes, True
+    weights = list(model.parameters())
+    trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
+    params = sum(weight.numel() for weight in weights)
+    return Dissection(name_of(model), shapes, recorded.rows, params, trainable, traced, notes)
+
+
+def _hooked(model: nn.Module, copied: nn.Module, pictures: list[torch.Tensor]) -> record.Recorded:
+    try:
+        return record.record_hooked(copied, pictures)
+    except trace.ForwardFailed:  # forward looks at numbers, which the meta device does not have
+        zeros = [torch.zeros(picture.shape) for picture in pictures]
+        return record.record_hooked(trace.real_copy(model), zeros)
+
+
+def compare(first: Dissection, second: Dissection) -> Comparison:
+    """Two networks side by side, layer by layer; shown as a table by ``print`` and in a notebook."""
+    for given in (first, second):
+        if not isinstance(given, Dissection):
+            raise ValueError(
+                f"compare takes two dissections, got {type(given).__name__}: compare(layers(a, 224), ...)."
+            )
+    return Comparison(first, second)
+
+
+def _input_shapes(model: nn.Module, size: object) -> tuple[tuple[int, ...], ...]:
+    if isinstance(size, (tuple, list)) and size and all(isinstance(item, (tuple, list)) for item in size):
+        return tuple(_input_shape(model, item) for item in size)
+    return (_input_shape(model, size),)
+
+
+def _input_shape(model: nn.Module, size: object) -> tuple[int, ...]:
+    numbers = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers) or len(numbers) not in (2, 3):
+        hint = f" Leave out the batch: {numbers[1:]}." if len(numbers) == 4 else ""
+        shown = f"a tensor of {tuple(size.shape)}" if isinstance(size, torch.Tensor) else repr(size)
+        raise ValueError(
+            f"input_size is {shown}; pass the side in px (224), (height, width), or (channels, height, width), "
+            f"all whole numbers above 0.{hint}"
+        )
+    return numbers if len(numbers) == 3 else (_channels(model), *numbers)
+
+
+def _channels(model: nn.Module) -> int:
+    convolutions: Iterator[nn.Conv2d] = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first = next(convolutions, None)
+    return first.in_channels if first is not None else 3

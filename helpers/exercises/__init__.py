@@ -1,0 +1,271 @@
+"""Exercises that teach: ``check`` says right, not yet, or what went wrong; hints and solutions come on request.
+
+Everything works offline. Answers are kept in the persistent folder (module ``answers``), so a student comes back
+tomorrow; what is printed counts the tries of the present session only.
+
+>>> from helpers import exercises
+>>> exercises.check("conv-2", width=24, height=24, depth=64)     # doctest: +SKIP
+conv-2: Right. The depth of the input does not show in the output: every filter reaches through all of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import random
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers import drive
+from helpers.exercises import answers as store
+from helpers.exercises import report
+from helpers.exercises.bank import BANK, GENERATORS, find, find_topic
+from helpers.exercises.questions import Question, Unreadable, Value, Verdict, is_open, judge, listed, read
+
+if TYPE_CHECKING:
+    from helpers.exercises import form
+
+_WRAPPER = textwrap.TextWrapper(96, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+
+
+class Exercise:
+    """One question, with the tries and hints of this session. The texts are separate from the printing for widgets."""
+
+    _how_to_answer = "Put your answer in place of the dots and run the cell again."
+
+    def __init__(self, question: Question, *, prefix: str, recorded: bool) -> None:
+        self.question, self.done = question, False
+        self._prefix, self._recorded = prefix, recorded
+        self._tries = self._hints = 0
+
+    def ask(self) -> None:
+        """Prints the question and the call that answers it."""
+        print(self._asked(), f"Your turn: {self._check_call()}", sep="\n")
+
+    def check(self, **answers: object) -> None:
+        """Prints whether the answers are right and, where they are not, what went wrong; unanswered, the question."""
+        if all(is_open(value) for value in answers.values()):
+            print(self._asked())
+        print(self.checked(answers))
+
+    def hint(self) -> None:
+        """Prints the next hint; after the last one, all of them again."""
+        print(self.hinted())
+
+    def solution(self) -> None:
+        """Prints the worked solution."""
+        print(self.solved())
+
+    def checked(self, answers: Mapping[str, object]) -> str:
+        """The text of ``check``; counts the try and records it."""
+        question = self.question
+        if unknown := sorted(set(answers) - set(question.answer)):
+            return self._text([f"{question.id}: there is no {listed(unknown)} in this question."]) + (
+                f"\nIt asks for: {self._check_call()}"
+            )
+        given = {field: value for field, value in answers.items() if not is_open(value)}
+        if not given:
+            return f"{question.id}: not answered yet. {self._how_to_answer}"
+        try:
+            values = {field: read(question, field, value) for field, value in given.items()}
+        except Unreadable as error:
+            return self._text([f"{question.id}: {error}"])
+        verdict = judge(question, values)
+        self._tries += 1
+        self.done = self.done or verdict.all_right
+        attempt = {"answer": {f: _kept(v) for f, v in values.items()}, "verdict": verdict.summary}
+        return self._text([*self._report(verdict), self._record(attempt=attempt)])
+
+    def hinted(self) -> str:
+        """The text of ``hint``; counts and records the hint."""
+        name, hints = self.question.id, self.question.hints
+        self._hints += 1
+        note = self._record(hints=min(self._hints, len(hints)))
+        if self._hints > len(hints):
+            numbered = [f"  {number}. {hint}" for number, hint in enumerate(hints, 1)]
+            head = f"{name}: these were all the hints; {self._call('solution')} works it out."
+            return self._text([head, *numbered, note])
+        left = len(hints) - self._hints
+        then = f"({left} more)" if left else f"(the last one; {self._call('solution')} works it out)"
+        return self._text([f"{name}, hint {self._hints} of {len(hints)}: {hints[self._hints - 1]} {then}", note])
+
+    def solved(self) -> str:
+        """The text of ``solution``; records that it was looked at."""
+        return self._text([f"{self.question.id}, solution: {self.question.solution}", self._record(solution=True)])
+
+    def _asked(self) -> str:
+        question = self.question
+        kinds = [f"{f}: one of {listed(question.options(f))}" for f in question.answer if question.options(f)]
+        kinds += [f"{f}: True or False" for f, value in question.answer.items() if isinstance(value, bool)]
+        return self._text([f"{question.id}: {question.text}", *kinds])
+
+    def _report(self, verdict: Verdict) -> list[str]:
+        name, several = self.question.id, len(self.question.answer) > 1
+        if verdict.all_right:
+            return [f"{name}: Right. {self.question.insight}"]
+        failed = verdict.mistaken or verdict.wrong
+        lines = [f"{name}: " + (f"Not yet (try {self._tries})." if failed else "So far, so good.")]
+        if verdict.right:
+            lines[0] += f" Right: {', '.join(verdict.right)}."
+        if verdict.missing:
+            lines[0] += f" Still open: {', '.join(verdict.missing)}."
+        for mistake, fields in verdict.mistaken:
+            lines.append("  " + (f"{', '.join(fields)}: " if several else "") + mistake.sentence)
+        if verdict.wrong and several:
+            lines.append(f"  {', '.join(verdict.wrong)}: that is not it.")
+        return [*lines, f"  For a hint: {self._call('hint')}"] if failed else lines
+
+    def _record(self, **what: object) -> str:
+        return store.record(self.question.id, **what) if self._recorded else ""
+
+    def _check_call(self) -> str:
+        return self._call("check", *(f"{field}=..." for field in self.question.answer))
+
+    def _text(self, lines: Iterable[str]) -> str:
+        return _wrapped(lines)
+
+    def _call(self, function: str, *arguments: str) -> str:
+        named = (f'"{self.question.id}"', *arguments) if self._recorded else arguments
+        return f"{self._prefix}.{function}({', '.join(named)})"
+
+
+class InForm(Exercise):
+    """An exercise whose answers come from the boxes of a form; it speaks of buttons where others speak of calls."""
+
+    _how_to_answer = "Fill in a box, then click Check."
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question, prefix="", recorded=True)
+
+    def _text(self, lines: Iterable[str]) -> str:
+        return "\n".join(filter(None, lines))  # the browser breaks them where the window ends
+
+    def _call(self, function: str, *arguments: str) -> str:
+        return f'the button "{function.capitalize()}"'
+
+
+class Practice(Exercise):
+    """Random questions of a topic, one after the other. Nothing is recorded. ``practice`` makes it."""
+
+    def __init__(self, topic: str, rng: random.Random, count: int | None) -> None:
+        self._topic, self._rng, self._count = topic, rng, count
+        self._drawn = self._right = 0
+        self._draw()
+
+    def next(self) -> None:
+        """Prints another question; after the last one of a round, the score."""
+        if self._drawn == self._count:
+            print(f"That was the round: {self._right + self.done} of {self._count} right.")
+            return
+        self._right += self.done
+        self._draw()
+        self.ask()
+
+    def _draw(self) -> None:
+        make = self._rng.choice(GENERATORS[self._topic])
+        super().__init__(make(self._rng), prefix="q", recorded=False)
+        self._drawn += 1
+
+    def __repr__(self) -> str:
+        return f"Practice on {self._topic}: q.check(...), q.hint(), q.solution(), q.next()"
+
+
+def ask(question_id: str) -> None:
+    """Prints a question of the bank and the call that answers it."""
+    _exercise(question_id).ask()
+
+
+def check(question_id: str, /, **answers: object) -> None:
+    """Prints whether the answers to a question are right and, where they are not, what went wrong.
+
+    An answer may be a number, a text with a number in it, a numpy or torch scalar, a tuple or a list. None and ``...``
+    stand for "not answered yet". ValueError for an unknown id only: a wrong answer never stops a notebook.
+    """
+    _exercise(question_id).check(**answers)
+
+
+def hint(question_id: str) -> None:
+    """Prints the next hint, from a nudge to nearly there."""
+    _exercise(question_id).hint()
+
+
+def solution(question_id: str) -> None:
+    """Prints the worked solution; the record remembers that it was looked at."""
+    _exercise(question_id).solution()
+
+
+def practice(topic: str, *, seed: int | None = None, count: int | None = None) -> Practice:
+    """Prints a random question of ``topic``; go on with ``q.check(...)``, ``q.hint()``, ``q.solution()``, ``q.next()``.
+
+    The same ``seed`` gives the same questions. After ``count`` questions ``q.next()`` prints the score.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"count is {count}; pass the number of questions of a round, at least 1, or leave it out")
+    questions = Practice(find_topic(topic), random.Random(seed), count)
+    questions.ask()
+    return questions
+
+
+def progress() -> None:
+    """Prints for each topic how many questions are answered right, how many were tried, and how many there are."""
+    entries, note = store.load()
+    print(report.table(entries))
+    if note:
+        print(_wrapped([note]))
+
+
+def export(path: str | Path | None = None, *, name: str = "") -> Path:
+    """Writes the record to one JSON file to hand in, prints and returns its path. Never overwrites a file.
+
+    ``path`` is a file or a folder, by default the persistent folder; ``name`` is the student's. The file holds, for
+    each question touched: attempts with dates and verdicts, hints taken, and when the solution was looked at.
+    """
+    entries, note = store.load()
+    target = report.free_path(Path(path).expanduser() if path else drive.persist())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("x", encoding="utf-8") as file:
+        json.dump(report.handed_in(entries, name), file, indent=2, ensure_ascii=False)
+    print(*filter(None, [_wrapped([note]), f"Written: {target}"]), sep="\n")
+    return target
+
+
+def key(topic: str | None = None) -> str:
+    """The instructor's key, to print: every question with its answer, the mistakes it recognises, and the solution."""
+    wanted = find_topic(topic) if topic else ""
+    return "\n\n".join(_keyed(q) for q in BANK.values() if not wanted or q.topic == wanted)
+
+
+def widget(question_id: str) -> form.Form:
+    """A form for one question: a box for each field, and buttons for check, hint and solution."""
+    from helpers.exercises import form  # here, so that importing this module stays light
+
+    return form.Form(InForm(find(question_id)))
+
+
+@functools.cache
+def _exercise(question_id: str) -> Exercise:
+    return Exercise(find(question_id), prefix="exercises", recorded=True)
+
+
+def _keyed(question: Question) -> str:
+    lines = [f"{question.id}: {question.text}", f"  Answer: {_shown(question.answer)}"]
+    lines += [f"  {_shown(m.answer)} ({m.name}): {m.sentence}" for m in question.mistakes]
+    return _wrapped([*lines, f"  Solution: {question.solution}"])
+
+
+def _shown(answer: Mapping[str, Value]) -> str:
+    return ", ".join(f"{f} = {v:.6g}" if isinstance(v, float) else f"{f} = {v}" for f, v in answer.items())
+
+
+def _kept(value: Value) -> object:
+    """``value`` as JSON can hold it: no NaN, no infinity."""
+    if isinstance(value, tuple):
+        return [_kept(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _wrapped(lines: Iterable[str]) -> str:
+    return "\n".join(_WRAPPER.fill(line) for line in lines if line)

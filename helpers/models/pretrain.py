@@ -1,0 +1,305 @@
+"""Pretrain ``alexnet_mini`` on a folder of small pictures: the script that made the weights in the kit.
+
+    python -m helpers.pretrain DATA                  # train; writes alexnet_mini.pt, .csv (curve), .checkpoint
+    python -m helpers.pretrain DATA --resume         # go on where it was interrupted, to the same weights
+    python -m helpers.pretrain --evaluate DATA       # top-1 and top-5 of the kit's own weights
+
+DATA holds ``train/<class>/*.JPEG``, ``val/<class>/*.JPEG`` and, if it likes, ``words.txt`` (class id, tab, name).
+The recipe: batch norm while training, SGD with Nesterov momentum, one learning-rate cycle, label smoothing; flips, mild
+random crops and changes of light; small pictures first, since an epoch at 48x48 px costs half of one at 64x64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import datetime
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from helpers import machine
+from helpers.models import alexnet_mini
+
+SIZE = 64  # px: pictures are kept, and the network is judged, at this size
+PICTURE_SUFFIXES = {".jpeg", ".jpg", ".png"}
+
+Curve = list[dict[str, float]]  # a row an epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Cycle:
+    """Some epochs in which the learning rate rises once and falls to nothing."""
+
+    epochs: int
+    lr: float
+    warmup: float = 0.2  # part of the cycle in which the learning rate rises
+    small_until: float = 0.0  # pictures are small up to this part of the cycle
+    crop_area: tuple[float, float] = (0.5, 1.0)  # of the whole picture; above 1 the edges are mirrored outwards
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the result, apart from the pictures."""
+
+    # The second cycle starts from the first one's weights (warm restart, Loshchilov & Hutter 2017). Crops only ever
+    # enlarge things, so a network trained on them finds whole pictures a little small; the second cycle mends that.
+    cycles: tuple[Cycle, ...] = (
+        Cycle(epochs=24, lr=0.1, small_until=0.58),
+        Cycle(epochs=12, lr=0.03, warmup=0.1, crop_area=(0.5, 1.4)),
+    )
+    small_size: int = 48  # px
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    dropout: float = 0.2
+    light: float = 0.3  # how far brightness and contrast are changed
+    seed: int = 0
+
+    @property
+    def epochs(self) -> int:
+        return sum(cycle.epochs for cycle in self.cycles)
+
+    def at(self, epoch: int) -> tuple[Cycle, int]:
+        """The cycle that the epoch (from 0) lies in, and the epoch's number inside that cycle."""
+        for cycle in self.cycles:
+            if epoch < cycle.epochs:
+                return cycle, epoch
+            epoch -= cycle.epochs
+        raise ValueError(f"The recipe has {self.epochs} epochs, numbered from 0; the one asked for lies beyond them.")
+
+
+# ---- pictures ----------------------------------------------------------------------------------------------------
+
+
+def read_pictures(folder: Path) -> tuple[Tensor, Tensor, list[str]]:
+    """Pictures ``(N, 3, 64, 64)`` uint8, class numbers ``(N,)``, and class ids of ``folder/<class id>/**``."""
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    files = [(path, index) for index, name in enumerate(classes) for path in sorted((folder / name).rglob("*"))]
+    files = [(path, index) for path, index in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    if not files:
+        raise ValueError(f"{folder} holds no pictures. Pass the folder that has train/<class>/ and val/<class>/ in it.")
+    pictures = np.empty((len(files), SIZE, SIZE, 3), np.uint8)
+    for row, (path, _) in enumerate(files):
+        with Image.open(path) as image:
+            pictures[row] = ImageOps.fit(image.convert("RGB"), (SIZE, SIZE))
+    labels = torch.tensor([index for _, index in files])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(), labels, classes
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """uint8 ``(N, 3, H, W)`` to float32 with ImageNet's mean and standard deviation taken out."""
+    mean, std = (torch.tensor(v, device=pictures.device).view(3, 1, 1) for v in (alexnet_mini.MEAN, alexnet_mini.STD))
+    return (pictures.float() / 255 - mean) / std
+
+
+def augment(images: Tensor, size: int, *, crop_area: tuple[float, float], light: float) -> Tensor:
+    """A random crop, flip and change of light for each of the normalised images; result ``(N, 3, size, size)``."""
+    n, device = len(images), images.device
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(n, device=device).uniform_(low, high)
+
+    # Crop, resize and flip are one affine map from the new picture's coordinates (-1..1) to the old picture's.
+    side, aspect, largest = uniform(*crop_area).sqrt(), uniform(-0.15, 0.15).exp(), math.sqrt(crop_area[1])
+    height, width = (side * aspect).clamp(max=largest), (side / aspect).clamp(max=largest)
+    flip = uniform(-1, 1).sign()
+    zero = torch.zeros(n, device=device)
+    rows = torch.stack([flip * width, zero, uniform(-1, 1) * (1 - width)], 1)
+    columns = torch.stack([zero, height, uniform(-1, 1) * (1 - height)], 1)
+    grid = F.affine_grid(torch.stack([rows, columns], 1), [n, 3, size, size], align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+    contrast, brightness = uniform(1 - light, 1 + light), uniform(-light, light)
+    return images * contrast.view(n, 1, 1, 1) + brightness.view(n, 1, 1, 1)
+
+
+# ---- training ----------------------------------------------------------------------------------------------------
+
+
+def learning_rate(progress: float, cycle: Cycle) -> float:
+    """One cycle: up in a straight line, then down along half a cosine. ``progress`` runs from 0 to 1."""
+    if progress < cycle.warmup:
+        return cycle.lr * progress / cycle.warmup
+    return cycle.lr * 0.5 * (1 + math.cos(math.pi * (progress - cycle.warmup) / (1 - cycle.warmup)))
+
+
+def train(
+    data: Path, out: Path, *, recipe: Recipe = Recipe(), resume: bool = False, device: str | None = None
+) -> Curve:
+    """Train on ``data/train``, judge on ``data/val`` after every epoch, write the weights file ``out``; the curve.
+
+    Interrupted, it goes on from the last whole epoch with ``resume=True``, to the same weights. Beside ``out`` lie the
+    curve (.csv) and the state after the last epoch (.checkpoint). The caller's random state is left alone.
+    """
+    checkpoint = out.with_suffix(".checkpoint")
+    _check_files(out, checkpoint, resume)
+    device = device or machine.device()
+    (pictures, labels, classes), (val_pictures, val_labels, val_classes) = (
+        read_pictures(data / split) for split in ("train", "val")
+    )
+    if classes != val_classes:
+        raise ValueError(f"{data}: train ({len(classes)}) and val ({len(val_classes)}) must hold the same classes.")
+    pictures, labels = pictures.to(device), labels.to(device)  # 50,000 pictures are 600 MB
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        model = alexnet_mini.with_batch_norm(alexnet_mini.build(len(classes), dropout=recipe.dropout))
+        model = model.to(device, memory_format=torch.channels_last)
+        optimizer = _optimizer(model, recipe)
+        curve = _restore(checkpoint, model, optimizer, recipe) if resume else []
+        for epoch in range(len(curve), recipe.epochs):
+            start = time.perf_counter()
+            row = {"epoch": epoch + 1} | _train_epoch(model, optimizer, pictures, labels, epoch, recipe)
+            row |= evaluate(model, val_pictures, val_labels) | {"seconds": round(time.perf_counter() - start, 1)}
+            curve.append(row)
+            _store(checkpoint, model, optimizer, recipe, curve)
+            print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+    plain = alexnet_mini.fold_batch_norm(model.cpu())
+    sha256 = alexnet_mini.write(out, plain, make_card(data, classes, recipe, curve))
+    print(f'Wrote {out}. To ship it: copy it to {alexnet_mini.WEIGHTS_FILE}, set WEIGHTS_SHA256 = "{sha256}"')
+    return curve
+
+
+def _check_files(out: Path, checkpoint: Path, resume: bool) -> None:
+    if resume and not checkpoint.is_file():
+        raise ValueError(f"There is nothing to resume: {checkpoint} does not exist. Start without --resume.")
+    for path in [] if resume else [out, checkpoint]:
+        if path.exists():
+            raise ValueError(f"{path} is there already. Go on with --resume, choose another --out, or move it away.")
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    decayed = [p for p in model.parameters() if p.ndim > 1]  # weights, but no biases and no batch norm
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=recipe.cycles[0].lr, momentum=recipe.momentum, nesterov=True)
+
+
+def _train_epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, pictures: Tensor, labels: Tensor, epoch: int, recipe: Recipe
+) -> dict[str, float]:
+    torch.manual_seed(recipe.seed * 100_003 + epoch + 1)  # each epoch by its own seed: nothing to store for resuming
+    device = pictures.device
+    half_precision = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)  # a T4 only emulates it
+    steps = max(1, len(pictures) // recipe.batch_size)  # a last batch that is not full is left out
+    cycle, epoch = recipe.at(epoch)
+    size = recipe.small_size if epoch < cycle.small_until * cycle.epochs else SIZE
+    order = torch.randperm(len(pictures)).to(device)
+    total_loss = torch.zeros((), device=device)
+    model.train()
+    for step in range(steps):
+        rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate((epoch + step / steps) / cycle.epochs, cycle)
+        images = augment(normalise(pictures[rows]), size, crop_area=cycle.crop_area, light=recipe.light)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_precision):
+            loss = F.cross_entropy(model(images), labels[rows], label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total_loss += loss.detach()
+    lr, loss = optimizer.param_groups[0]["lr"], total_loss.item() / steps
+    return {"size": size, "lr": round(lr, 5), "train_loss": round(loss, 4)}
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, pictures: Tensor, labels: Tensor) -> dict[str, float]:
+    """Top-1 and top-5 accuracy in percent on uint8 pictures ``(N, 3, H, W)``: one view each, as they are."""
+    was_training, device = model.training, next(model.parameters()).device
+    model.eval()
+    top1 = top5 = 0
+    for batch, target in zip(pictures.split(500), labels.split(500), strict=True):
+        scores = model(normalise(batch.to(device)))
+        best = scores.topk(min(5, scores.shape[1])).indices.cpu()
+        top1 += (best[:, 0] == target).sum().item()
+        top5 += (best == target.view(-1, 1)).any(1).sum().item()
+    model.train(was_training)
+    return {"top1": round(100 * top1 / len(labels), 2), "top5": round(100 * top5 / len(labels), 2)}
+
+
+def score(folder: Path) -> dict[str, float]:
+    """Top-1 and top-5 in percent of the kit's own weights on ``folder/<class id>/*``, and the count of pictures."""
+    pictures, labels, classes = read_pictures(folder)
+    known = alexnet_mini.card()["class_ids"]
+    if unknown := sorted(set(classes) - set(known)):
+        raise ValueError(f"{folder} has classes that alexnet_mini was not trained on: {', '.join(unknown[:5])} ...")
+    labels = torch.tensor([known.index(name) for name in classes])[labels]
+    return evaluate(alexnet_mini.load(), pictures, labels) | {"count": len(labels)}
+
+
+# ---- files -------------------------------------------------------------------------------------------------------
+
+
+def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curve: Curve) -> None:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    alexnet_mini.save(path, state | {"recipe": dataclasses.asdict(recipe), "curve": curve})
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, curve[0])
+        writer.writeheader()
+        writer.writerows(curve)
+
+
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Curve:
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    if saved["recipe"] != dataclasses.asdict(recipe):
+        raise ValueError(f"{path} was made with another recipe, {saved['recipe']}. Go on with that, or start anew.")
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["curve"]
+
+
+def make_card(data: Path, classes: list[str], recipe: Recipe, curve: Curve) -> dict[str, object]:
+    """The weights' story in plain Python types; class ids become names where ``data/words.txt`` knows them."""
+    return {
+        "name": "alexnet_mini",
+        "date": datetime.date.today().isoformat(),
+        "data": f"{data.name}: {len(classes)} classes of {SIZE}x{SIZE} px pictures",
+        "classes": _names(data / "words.txt", classes),
+        "class_ids": classes,
+        "recipe": dataclasses.asdict(recipe),
+        "accuracy": {name: curve[-1][name] for name in ("top1", "top5")},
+        "curve": curve,
+    }
+
+
+def _names(words: Path, classes: list[str]) -> list[str]:
+    """The first name of each class id in ``words.txt``; the id itself where there is none."""
+    lines = words.read_text().splitlines() if words.is_file() else []
+    names = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    return [names.get(name, name).split(",")[0] for name in classes]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.pretrain", description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path, help="folder with train/<class>/ and val/<class>/")
+    parser.add_argument("--out", type=Path, default=Path("alexnet_mini.pt"))
+    parser.add_argument("--epochs", type=int, help="one cycle of so many epochs, in place of the recipe's two")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--evaluate", action="store_true")
+    options = parser.parse_args()
+    try:
+        if options.evaluate:
+            result = score(options.data / "val")
+            print("alexnet_mini on {count} pictures: top-1 {top1} %, top-5 {top5} %".format(**result))
+        else:
+            one_cycle = dataclasses.replace(Recipe.cycles[0], epochs=options.epochs or 1)
+            recipe = Recipe(cycles=(one_cycle,)) if options.epochs else Recipe()
+            train(options.data, options.out, recipe=recipe, resume=options.resume)
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "Interrupted. The same command with --resume goes on after the last whole epoch.\n")
+
+
+if __name__ == "__main__":
+    main()

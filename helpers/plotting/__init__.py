@@ -1,0 +1,294 @@
+"""Figures: data in, a matplotlib ``Figure`` out, with a text for those who cannot see it.
+
+Each function returns a figure that carries its alternative text; ``show(figure)`` displays it *with* that text, which
+``plt.show()`` cannot. Colours are the Okabe-Ito set, safe for colour-blind eyes, and never the only sign.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import textwrap
+from collections.abc import Collection, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from helpers.loaders import Part
+from helpers.svg import screen
+from helpers.svg.screen import projector as projector  # plotting.projector() is what a lecturer calls
+from helpers.training import Evaluation, History
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442",
+)  # fmt: skip
+COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+STYLES = ("-", "--", ":", "-.")  # beside the colour, so that a line is known without it
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DPI = 90
+TITLE, TEXT = 14, 12  # points: readable from the back row when a notebook is projected
+
+
+def show(figure: Figure, *, alt: str | None = None) -> None:
+    """Display ``figure`` in the notebook with its alternative text; ``alt`` replaces the text it carries."""
+    from IPython.display import display
+
+    text = alt or getattr(figure, "alt", None)
+    if not text:
+        raise ValueError("This figure has no alternative text yet: show(figure, alt='what one sees in it').")
+    image = base64.b64encode(_png(figure)).decode()
+    display({"image/png": image, "text/plain": text}, raw=True, metadata={"image/png": {"alt": text}})
+    plt.close(figure)  # forgets a figure that came from plt.figure(), so that it is not shown twice
+
+
+def _png(figure: Figure) -> bytes:
+    """The figure as PNG with a palette of 256 colours: photos take a third of the room in the notebook."""
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=DPI * screen.scale())
+    _in_256_colours(Image.open(full).convert("RGB")).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _in_256_colours(picture: Image.Image) -> Image.Image:
+    """The palette is spread over all colours that occur, then moved to the middle of those that it stands for.
+
+    The usual median cut gives nearly all of it to a photo, and leaves bands in a colour bar beside it.
+    """
+    levels = [round(round(value / 255 * 31) * 255 / 31) for value in range(256)]  # 32 of each channel: a photo in time
+    few_change = picture.width * picture.height // 100  # k-means ends when at most so many pixels change their colour
+    return picture.point(levels * 3).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=few_change)
+
+
+def new_figure(width: float = 8, height: float = 4, *, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
+    """A figure of ``width`` x ``height`` inches that is not displayed by itself, and its axes ``(rows, columns)``."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.tick_params(labelsize=TEXT)
+    return figure, axes
+
+
+def tiles(count: int, columns: int, *, width: float, height: float, title: str = "") -> tuple[Figure, list[Axes]]:
+    """A figure with room for ``count`` pictures, each ``width`` x ``height`` inches, row by row; no frames."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure, axes = new_figure(width * columns, height * rows + 0.4 * bool(title), rows=rows, columns=columns)
+    for axis in axes.flat:
+        axis.axis("off")
+    if title:
+        figure.suptitle(_wrapped(title, width * columns), fontsize=TITLE)
+    return figure, list(axes.flat)
+
+
+def with_alt(figure: Figure, alt: str) -> Figure:
+    """``figure``, carrying its alternative text."""
+    figure.alt = " ".join(alt.split())
+    return figure
+
+
+def sample_grid(part: Part, classes: Sequence[str], *, per_class: int = 6, title: str = "") -> Figure:
+    """The first ``per_class`` pictures of every class, one row a class, as the network gets them."""
+    figure, axes = tiles(per_class * len(classes), per_class, width=1.4, height=1.65, title=title)
+    labels = part.labels.numpy()
+    for row, name in enumerate(classes):
+        first = row * per_class
+        for axis, index in zip(axes[first:], np.flatnonzero(labels == row)[:per_class], strict=False):
+            axis.imshow(picture(part, int(index)))
+        axes[first].set_title(name, loc="left", fontsize=TITLE)
+    return with_alt(figure, f"{per_class} sample pictures of each class: {', '.join(classes)}. {title}")
+
+
+def picture(part: Part, index: int) -> np.ndarray:
+    """Picture ``index`` of ``part`` as ``(H, W, 3)`` in 0..1, without augmentation or normalisation."""
+    pixels = part.data[int(part.indices[index])][0]
+    return pixels.permute(1, 2, 0).cpu().numpy() / 255
+
+
+def curves(histories: History | Sequence[History], *, names: Sequence[str] | None = None) -> Figure:
+    """Loss and accuracy over the epochs, training beside validation; several histories for comparing runs."""
+    histories = [histories] if isinstance(histories, History) else list(histories)
+    names = list(names or [history.model for history in histories])
+    figure, ((left, right),) = new_figure(10, 4.3 + 0.3 * len(histories), columns=2)
+    for number, (history, name) in enumerate(zip(histories, names, strict=True)):
+        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+        for axis, value in ((left, "loss"), (right, "accuracy")):
+            train, val = history.column(f"train_{value}"), history.column(f"val_{value}")
+            axis.plot(history.column("epoch"), train, "--", **look, mfc="white", lw=1.2, label=f"{name}, training")
+            axis.plot(history.column("epoch"), val, "-", **look, lw=2.2, label=f"{name}, validation")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    finish(left, "loss", "epoch", "cross-entropy")
+    finish(right, "accuracy", "epoch", "correct, %")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
+    figure.suptitle(" and ".join(dict.fromkeys(history.data for history in histories)), fontsize=TITLE)
+    said = "; ".join(f"{name}: {_course(history)}" for name, history in zip(names, histories, strict=True))
+    return with_alt(figure, f"Curves of loss and accuracy over the epochs. {said}.")
+
+
+def _course(history: History) -> str:
+    """A training run in words."""
+    if not history.epochs:
+        return "no epoch was done"
+    first, best = history.epochs[0], history.best
+    return (
+        f"validation accuracy {first.val_accuracy:.0f} % after the first epoch, "
+        f"at best {best.val_accuracy:.0f} % (epoch {best.epoch})"
+    )
+
+
+def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = "") -> Figure:
+    """The confusion matrix with its counts: row = what it is, column = what the network said."""
+    counts = evaluation.confusion.numpy()
+    height = 2.2 + 0.7 * len(classes)
+    width = max(height + 0.8, 5.5)
+    figure, ((axis,),) = new_figure(width, height)
+    axis.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        colour = "white" if counts[row, column] > 0.5 * counts[row].sum() else "black"
+        axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=TITLE)
+    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xlabel("the network says", fontsize=TEXT)
+    axis.set_ylabel("it is", fontsize=TEXT)
+    figure.suptitle(_wrapped(title or f"{evaluation.accuracy:.1f} % correct", width), fontsize=TITLE)
+    off = counts - np.diag(np.diag(counts))
+    row, column = np.unravel_index(off.argmax(), off.shape)
+    worst = (
+        f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)."
+        if off.max()
+        else "No mistakes."
+    )
+    return with_alt(figure, f"Confusion matrix, {evaluation.accuracy:.1f} % correct. {worst} {title}")
+
+
+def worst_mistakes(evaluation: Evaluation, part: Part, classes: Sequence[str], *, count: int = 8) -> Figure:
+    """The pictures on which the network was most surely wrong, with the probabilities it gave."""
+    wrong = np.flatnonzero((evaluation.probabilities.argmax(dim=1) != evaluation.labels).numpy())
+    if not len(wrong):
+        figure, (axis,) = tiles(1, 1, width=7.5, height=1)
+        sentence = "No mistakes to show: every picture is classified correctly."
+        axis.text(0.5, 0.5, sentence, ha="center", va="center", fontsize=TITLE)
+        return with_alt(figure, sentence)
+    truth = evaluation.probabilities[wrong, evaluation.labels[wrong]].numpy()
+    order = wrong[truth.argsort(kind="stable")][:count]
+    figure, axes = tiles(len(order), 4, width=2.4, height=3.2)
+    said = []
+    for axis, index in zip(axes, order, strict=False):
+        label, probabilities = int(evaluation.labels[index]), evaluation.probabilities[index]
+        guess = int(probabilities.argmax())
+        axis.imshow(picture(part, int(index)))
+        axis.set_title(
+            f"says {classes[guess]}, {100 * probabilities[guess]:.0f} %\nis {classes[label]}, "
+            f"{100 * probabilities[label]:.0f} %\n{part.paths[index].name}", fontsize=TEXT,
+        )  # fmt: skip
+        said.append(f"{classes[label]} taken for {classes[guess]}")
+    return with_alt(figure, f"The {len(order)} worst mistakes: {', '.join(said)}.")
+
+
+def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Sequence[str], *, title: str = "") -> Figure:
+    """One picture ``(H, W, 3)`` beside a bar for the probability of each class (at most the ten likeliest)."""
+    values = np.asarray(probabilities, dtype=float)
+    order = values.argsort()[::-1][:10]
+    figure, ((left, right),) = new_figure(9, max(3.4, 1.2 + 0.4 * len(order)), columns=2)
+    left.imshow(image)
+    left.axis("off")
+    right.barh([classes[index] for index in order], 100 * values[order], color=BLUE)
+    right.invert_yaxis()
+    right.set_xlim(0, 125)
+    right.set_xticks(range(0, 101, 25))
+    for place, index in enumerate(order):
+        right.text(100 * values[index] + 1, place, f"{100 * values[index]:.1f} %", va="center", fontsize=TEXT)
+    finish(right, "", "probability, %", "")
+    if title:
+        figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
+    top = f"{classes[order[0]]} with {100 * values[order[0]]:.0f} %"
+    return with_alt(figure, f"A picture and the probability of each class; most likely {top}. {title}")
+
+
+def channels(pixels: torch.Tensor, *, title: str = "") -> Figure:
+    """A colour picture ``(3, H, W)`` uint8 beside its red, green and blue values in grey."""
+    figure, axes = tiles(4, 4, width=2.5, height=2.8, title=title)
+    values = pixels.cpu().numpy()
+    axes[0].imshow(values.transpose(1, 2, 0))
+    axes[0].set_title("the picture", fontsize=TEXT)
+    means = [f"{name}: mean {plane.mean():.0f}" for name, plane in zip(("red", "green", "blue"), values, strict=True)]
+    for axis, plane, mean in zip(axes[1:], values, means, strict=True):
+        axis.imshow(plane, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(mean, fontsize=TEXT)
+    return with_alt(figure, f"{title} (values from 0 to 255; {', '.join(means)}).")
+
+
+def maps(named: dict[str, torch.Tensor], *, columns: int = 5, title: str = "") -> Figure:
+    """Activation maps ``(H, W)`` side by side in grey, each on its own scale from its lowest to its highest value."""
+    figure, axes = tiles(len(named), columns, width=2.1, height=2.4, title=title)
+    for axis, (name, values) in zip(axes, named.items(), strict=False):
+        axis.imshow(values.cpu().numpy(), cmap="gray")
+        axis.set_title(name, fontsize=TEXT)
+    return with_alt(
+        figure, f"{title}: {', '.join(named)}. Each map is drawn from its lowest value (black) to its highest."
+    )
+
+
+def filters(weight: np.ndarray, *, columns: int = 16, title: str = "") -> Figure:
+    """First-layer filters ``(K, 3, h, w)`` as small colour pictures, each stretched to its own range."""
+    low, high = (f(axis=(1, 2, 3), keepdims=True) for f in (weight.min, weight.max))
+    stretched = ((weight - low) / np.maximum(high - low, 1e-12)).transpose(0, 2, 3, 1)  # (K, h, w, 3)
+    figure, axes = tiles(len(stretched), columns, width=0.6, height=0.62, title=title)
+    for axis, pixels in zip(axes, stretched, strict=False):
+        axis.imshow(pixels, interpolation="nearest")
+    size = f"{weight.shape[2]}x{weight.shape[3]}"
+    return with_alt(figure, f"{len(stretched)} filters of the first layer, {size} pixels each, in colour. {title}")
+
+
+def bars(
+    values: dict[str, float],
+    *,
+    title: str,
+    unit: str,
+    spread: dict[str, tuple[float, float]] | None = None,
+    apart: Collection[str] = (),
+) -> Figure:
+    """One labelled bar a name; ``spread`` holds (lowest, highest) for its whiskers, the title should say of what.
+
+    Those that are of another kind, ``apart``, are grey and hatched. ValueError for a name in it that has no bar.
+    """
+    if unknown := set(apart) - set(values):
+        raise ValueError(f"apart names {sorted(unknown)}, but the bars are {list(values)}.")
+    names = list(values)
+    ends = [spread[name] if spread else (value, value) for name, value in values.items()]
+    means, (lows, highs) = np.array(list(values.values())), np.transpose(ends)
+    whiskers = np.stack([means - lows, highs - means]).clip(min=0)  # the mean of equal numbers may differ in rounding
+    figure, ((axis,),) = new_figure(9, 1.4 + 0.5 * len(names))
+    drawn = axis.barh(names, list(values.values()), xerr=whiskers if spread else None, color=BLUE, capsize=4)
+    for name, bar in zip(names, drawn, strict=True):
+        if name in apart:
+            bar.set(facecolor="#BBBBBB", edgecolor="#555555", hatch="//")
+    axis.invert_yaxis()
+    highest = max(high for _, high in ends)
+    for place, (value, (_, high)) in enumerate(zip(values.values(), ends, strict=True)):
+        axis.text(high + 0.01 * highest, place, f"{value:.1f} {unit}", va="center", fontsize=TEXT)
+    axis.set_xlim(0, 1.2 * highest or 1)
+    figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
+    finish(axis, "", unit, "")
+    ranges = [f" ({low:.1f} to {high:.1f})" if spread else "" for low, high in ends]
+    said = ", ".join(f"{name} {value:.1f} {unit}{r}" for (name, value), r in zip(values.items(), ranges, strict=True))
+    return with_alt(figure, f"{title}: {said}")
+
+
+def finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
+    """Title, labels and a grid, as every diagram of the kit has them."""
+    axis.set_title(title, fontsize=TITLE)
+    axis.set_xlabel(x_label, fontsize=TEXT)
+    axis.set_ylabel(y_label, fontsize=TEXT)
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _wrapped(title: str, inches: float) -> str:
+    """``title`` in lines that fit on a figure of this width."""
+    return textwrap.fill(title, max(12, int(9.5 * inches)))

@@ -1,0 +1,123 @@
+"""Figures of dissections: where the weights of a network sit, and where its work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.dissect.rows import WEIGHT_KINDS, Row
+from helpers.dissect.stages import Stage
+from helpers.plotting import BLUE, GREEN, SKY, TEXT, TITLE, new_figure, with_alt
+
+if TYPE_CHECKING:
+    from helpers.dissect import Dissection
+
+MOST_BARS = 24  # in one figure
+_BEFORE = "#DDDDDD"
+_WORDS = {"conv": "convolutions", "linear": "linear layers", "other": "everything else"}
+_LOOKS = {"conv": (BLUE, "//"), "linear": (GREEN, ""), "other": (SKY, "..")}  # colour, hatching
+_FIGURES = {"params": "weights", "macs": "work (MACs)", "activation_bytes": "memory (activations)"}
+
+
+def weights_against_work(dissections: Dissection | Sequence[Dissection]) -> Figure:
+    """For each network a bar of all its weights and one of all its work, divided by the kind of layer."""
+    networks = list(dissections) if isinstance(dissections, Sequence) else [dissections]
+    figure, ((axis,),) = new_figure(10, 1.8 + 1.2 * len(networks))
+    said, labels = [], []
+    for network in networks:
+        for name in ("params", "macs"):
+            parts = shares(network, name)
+            _bar(axis, len(labels), parts)
+            labels.append(f"{network.model}: {_FIGURES[name]}")
+            said.append(f"{labels[-1]}: " + ", ".join(f"{value:.0f} % {_WORDS[kind]}" for kind, value in parts.items()))
+    axis.set_yticks(range(len(labels)), labels)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("share, %", fontsize=TEXT)
+    axis.spines[["top", "right"]].set_visible(False)
+    handles = {_WORDS[kind]: _patch(axis, kind) for kind in _LOOKS}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
+    return with_alt(figure, ". ".join(said) + ".")
+
+
+def shares(dissection: Dissection, figure: str) -> dict[str, float]:
+    """Percent of "params", "macs" or "activation_bytes" in convolutions, linear layers and everything else."""
+    sums = dict.fromkeys(_WORDS, 0)
+    for row in dissection.rows:
+        sums[_kind(row)] += _value(row, figure)
+    total = sum(sums.values()) or 1
+    return {kind: 100 * value / total for kind, value in sums.items()}
+
+
+def cumulative(dissection: Dissection, *, figures: Sequence[str] = ("params", "macs")) -> Figure:
+    """How weights and work add up from the first layer to the last, in percent; of deep networks stage by stage."""
+    parts = _parts(dissection, figures)
+    figure, axes = new_figure(min(14, max(8, 0.55 * len(parts) + 3)), 2.6 * len(figures) + 1.8, rows=len(figures))
+    said = []
+    for axis, name in zip(axes[:, 0], figures, strict=True):
+        sums = _staircase(axis, parts, name)
+        axis.set_title(f"{dissection.model}: {_FIGURES[name]} so far", fontsize=TITLE)
+        axis.set_ylabel("%", fontsize=TEXT)
+        axis.set_ylim(0, 104)
+        axis.set_xticks([])
+        axis.spines[["top", "right"]].set_visible(False)
+        largest = max(sums, key=sums.__getitem__)
+        said.append(f"most of the {_FIGURES[name]} at {largest}: {sums[largest]:.0f} %")
+    names = [part.name for part in parts]
+    axes[-1, 0].set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+    handles = {_WORDS[kind]: _patch(axes[0, 0], kind) for kind in _LOOKS}
+    handles["all before"] = axes[0, 0].bar([0], [0], color=_BEFORE)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
+    return with_alt(figure, f"{dissection.model} from the first layer to the last: {'; '.join(said)}.")
+
+
+def _parts(dissection: Dissection, figures: Sequence[str]) -> list[Stage]:
+    """The layers, each with its norm, that have any of the figures; the stages where there are too many."""
+    for collapse in (False, True):
+        stages = dissection.stages(collapse=collapse)
+        parts = [stage for stage in stages if any(_value(row, name) for row in stage.rows for name in figures)]
+        if len(parts) <= MOST_BARS:
+            break
+    return parts
+
+
+def _staircase(axis: Axes, parts: list[Stage], name: str) -> dict[str, float]:
+    """One bar a part, standing on all the parts before it; returns the share of each in percent."""
+    total, below, sums = sum(_value(row, name) for part in parts for row in part.rows) or 1, 0.0, {}
+    for place, part in enumerate(parts):
+        axis.bar(place, below, color=_BEFORE)
+        bottom = below
+        for kind, (colour, hatch) in _LOOKS.items():
+            share = 100 * sum(_value(row, name) for row in part.rows if _kind(row) == kind) / total
+            axis.bar(place, share, bottom=below, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
+            below += share
+        sums[part.name] = below - bottom
+    return sums
+
+
+def _kind(row: Row) -> str:
+    return row.kind if row.kind in WEIGHT_KINDS else "other"
+
+
+def _value(row: Row, figure: str) -> int:
+    """What a row adds; memory that an earlier row has counted is not counted again."""
+    return 0 if figure == "activation_bytes" and row.shares_memory else getattr(row, figure)
+
+
+def _bar(axis: Axes, place: int, parts: dict[str, float]) -> None:
+    left = 0.0
+    for kind, value in parts.items():
+        colour, hatch = _LOOKS[kind]
+        axis.barh(place, value, left=left, color=colour, hatch=hatch, edgecolor="white")
+        if value >= 6:
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            axis.text(left + value / 2, place, f"{value:.0f} %", ha="center", va="center", fontsize=TEXT, bbox=box)
+        left += value
+
+
+def _patch(axis: Axes, kind: str) -> object:
+    colour, hatch = _LOOKS[kind]
+    return axis.bar([0], [0], color=colour, hatch=hatch, edgecolor="white")

@@ -1,0 +1,231 @@
+"""Figures of the training recipe: activation functions, statistics by depth, scatters, descents, axes of norms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from helpers.activations.statistics import Layer
+from helpers.plotting import (
+    BLUE,
+    COLOURS,
+    MARKERS,
+    ORANGE,
+    RED,
+    STYLES,
+    TEXT,
+    TITLE,
+    finish,
+    new_figure,
+    tiles,
+    with_alt,
+)
+
+NORMS = {  # which of (picture, channel, place) share one mean
+    "batch norm": (True, False, True),
+    "layer norm": (False, True, True),
+    "instance norm": (False, False, True),
+    "group norm": (False, None, True),  # None: half of the channels
+}
+
+
+def activation_functions(functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Figure:
+    """Each function on the left, its slope on the right, from -5 to 5."""
+    figure, ((left, right),) = new_figure(11, 4.8, columns=2)
+    said = []
+    for number, (name, function) in enumerate(functions.items()):
+        x = torch.linspace(-5, 5, 401, dtype=torch.float64, requires_grad=True)
+        y = function(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        look = {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 2.2}
+        left.plot(x.detach(), y.detach(), label=name, **look)
+        right.plot(x.detach(), slope, **look)
+        said.append(f"{name} from {y.min().item():.2f} to {y.max().item():.2f}, slope {slope[-1].item():.2f} at 5")
+    left.set_ylim(-1.6, 3.2)
+    for axis, title in ((left, "what comes out"), (right, "slope: what the gradient is multiplied by")):
+        finish(axis, title, "what goes in", "")
+    _legend(figure, left)
+    return with_alt(figure, f"Activation functions and their slopes between -5 and 5: {'; '.join(said)}.")
+
+
+def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure:
+    """Standard deviation of the activations and size of the gradients, layer by layer; logarithmic. Zeros are left out.
+
+    ``named`` holds what ``layer_statistics.watch`` tells of one network each.
+    """
+    figure, ((left, right),) = new_figure(11, 5.2, columns=2)
+    for number, (name, layers) in enumerate(named.items()):
+        depth = range(1, len(layers) + 1)
+        look = {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 2.2}
+        sides = {"activations": (left, [x.std for x in layers]), "gradients": (right, [x.gradient for x in layers])}
+        silent = [what for what, (_, values) in sides.items() if not any(values)]
+        label = f"{name}: all {' and '.join(silent)} 0, not drawn" if silent else name
+        for axis, values in sides.values():
+            axis.plot(depth, [v or np.nan for v in values], marker=MARKERS[number % len(MARKERS)], label=label, **look)
+    for axis, what in ((left, "forward: spread of the activations"), (right, "backward: size of the gradients")):
+        axis.set_yscale("log")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        finish(axis, what, "layer", "")
+    _legend(figure, left)
+    if title:
+        figure.suptitle(title, fontsize=TITLE)
+    said = "; ".join(f"{name}: {_ratio(layers)}" for name, layers in named.items())
+    return with_alt(figure, f"{title} Activations forward and gradients backward, by layer. {said}.")
+
+
+def _ratio(layers: Sequence[Layer]) -> str:
+    """How the first and the last layer compare, in words, by powers of ten."""
+    if not (layers[0].std and layers[-1].std and layers[0].gradient and layers[-1].gradient):
+        return "zero in some layers"
+    forward, backward = layers[-1].std / layers[0].std, layers[0].gradient / layers[-1].gradient
+    return (
+        f"activations change by 10^{round(np.log10(forward))} from the first to the last layer, "
+        f"gradients by 10^{round(np.log10(backward))} from the last to the first"
+    )
+
+
+def scatters(named: Mapping[str, Tensor], *, title: str = "", labels: tuple[str, str] = ("", "")) -> Figure:
+    """Points ``(N, 2)`` side by side, each on axes of equal scale, with the zero lines."""
+    figure, (axes,) = new_figure(3.4 * len(named), 3.8, columns=len(named))
+    said = []
+    for axis, (name, points) in zip(axes, named.items(), strict=True):
+        x, y = points.T.tolist()
+        axis.scatter(x, y, s=5, color=BLUE, alpha=0.4, lw=0)
+        axis.axhline(0, color="black", lw=0.8)
+        axis.axvline(0, color="black", lw=0.8)
+        axis.set_aspect("equal", adjustable="datalim")
+        finish(axis, name, *labels)
+        spread = points.std(dim=0)
+        correlation = torch.corrcoef(points.T)[0, 1].item()
+        said.append(
+            f"{name}: standard deviations {spread[0].item():.2f} and {spread[1].item():.2f}, "
+            f"correlation {abs(correlation):.2f}"
+        )
+    if title:
+        figure.suptitle(title, fontsize=TITLE)
+    return with_alt(figure, f"{title} Clouds of points. {'; '.join(said)}.")
+
+
+def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str = "") -> Figure:
+    """Level lines of quadratic losses over two weights, and the way that gradient descent takes.
+
+    Args:
+        named: title -> (Hessian ``(2, 2)``, minimum ``(2,)``, path ``(T, 2)``).
+    """
+    figure, (axes,) = new_figure(4.6 * len(named), 5.2, columns=len(named))
+    said = []
+    for axis, (name, (hessian, minimum, path)) in zip(axes, named.items(), strict=True):
+        reach = 1.25 * float((path - minimum).abs().max())
+        side = torch.linspace(-reach, reach, 121)
+        away = torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=2)  # (121, 121, 2)
+        loss = 0.5 * torch.einsum("hwi,ij,hwj->hw", away, hessian.float(), away)
+        levels = np.geomspace(float(loss.max()) / 3000, float(loss.max()), 9)
+        axis.contour(side + minimum[0], side + minimum[1], loss, levels=levels, colors="grey", linewidths=0.9)
+        axis.plot(*path.T.tolist(), "o-", color=RED, ms=4, lw=1.4)
+        axis.plot(*minimum.tolist(), "*", color=BLUE, ms=16)
+        axis.set_aspect("equal")
+        finish(axis, name, "first weight", "second weight")
+        low, high = torch.linalg.eigvalsh(hessian).tolist()
+        said.append(f"{name}: the steepest direction curves {high / low:.0f} times as much as the flattest")
+    if title:
+        figure.suptitle(title, fontsize=TITLE)
+    return with_alt(
+        figure, f"{title} Level lines of the loss, a star at its minimum, descent in red. {'; '.join(said)}."
+    )
+
+
+def norm_axes() -> Figure:
+    """Which numbers of a batch share one mean and one variance: four pictures after Wu and He (2018), figure 2."""
+    pictures, channels, places = 4, 6, 5
+    figure, axes = tiles(len(NORMS), len(NORMS), width=2.8, height=3.3)
+    for axis, (name, (over_n, over_c, _)) in zip(axes, NORMS.items(), strict=True):
+        for n, c, place in np.ndindex(pictures, channels, places):
+            together = (over_n or n == 0) and (over_c or c == 0 or (over_c is None and c < channels // 2))
+            _box(axis, n, c, place, together)
+        axis.set_xlim(-0.9, channels + 2.6)
+        axis.set_ylim(-1.2, places + 3.2)
+        axis.set_aspect("equal")
+        axis.set_title(name, fontsize=TITLE)
+        axis.text(channels / 2, -0.9, "channels C", ha="center", fontsize=TEXT)
+        axis.text(-0.5, places / 2, "places H, W", va="center", ha="center", rotation=90, fontsize=TEXT)
+        axis.text(channels + 1.5, 0.2, "pictures N", rotation=45, ha="center", fontsize=TEXT)
+    shared = (
+        "batch norm: one channel, all pictures; layer norm: one picture, all channels; instance norm: one picture, one "
+        "channel; group norm: one picture, a group of channels; all four: all places"
+    )
+    return with_alt(figure, f"Blocks N x C x (H, W); the orange numbers share one mean and one variance. {shared}.")
+
+
+def _box(axis: Axes, n: int, c: int, place: int, together: bool) -> None:
+    """One number of a batch as a small square; pictures further back are drawn up to the right, and first."""
+    depth = 0.55 * n
+    look = {"facecolor": ORANGE, "hatch": "////"} if together else {"facecolor": "#E8E8E8"}
+    axis.add_patch(
+        Rectangle((c + depth, place + depth), 0.96, 0.96, edgecolor="#555555", lw=0.5, zorder=10 - n, **look)
+    )
+
+
+def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
+    """Pictures ``(3, H, W)`` or ``(1, H, W)``, uint8 or 0..1, under their names."""
+    lines = max(name.count("\n") for name in named)
+    figure, axes = tiles(len(named), columns, width=2.1, height=2.45 + 0.25 * lines, title=title)
+    for axis, (name, pixels) in zip(axes, named.items(), strict=False):
+        values = pixels.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
+        axis.imshow(values, interpolation="nearest")
+        axis.set_title(name, fontsize=TEXT)
+    return with_alt(figure, f"{title}: {', '.join(name.replace(chr(10), ' ') for name in named)}.")
+
+
+def over_settings(
+    named: Mapping[str, Sequence[Sequence[float]]],
+    places: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+) -> Figure:
+    """One line a name: the mean over the seeds at every place, with a band from the lowest to the highest seed.
+
+    ``named`` holds for each name one list of numbers, one a seed, for every entry of ``places``.
+    """
+    figure, ((axis,),) = new_figure(8, 4.6)
+    x = range(len(places))
+    said = []
+    for number, (name, values) in enumerate(named.items()):
+        colour, means = COLOURS[number % len(COLOURS)], [float(np.mean(seeds)) for seeds in values]
+        axis.fill_between(x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2, lw=0)
+        style, marker = STYLES[number % len(STYLES)], MARKERS[number % len(MARKERS)]
+        axis.plot(x, means, style, color=colour, marker=marker, lw=2.2, label=name)
+        said.append(f"{name} {', '.join(f'{mean:.0f}' for mean in means)}")
+    axis.set_xticks(x, [str(place) for place in places])
+    axis.legend(fontsize=TEXT, frameon=False)
+    finish(axis, title, x_label, y_label)
+    at = ", ".join(map(str, places))
+    return with_alt(figure, f"{title}: {y_label} for {x_label} {at}; mean and range of the seeds. {'; '.join(said)}.")
+
+
+def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: float, title: str = "") -> Figure:
+    """Loss over a learning rate that grows with every step, and the rate chosen."""
+    figure, ((axis,),) = new_figure(8, 4.4)
+    axis.plot(rates, losses, color=BLUE, lw=2.2)
+    axis.axvline(chosen, color=RED, ls="--", lw=2, label=f"chosen: {chosen:.2g}")
+    axis.set_xscale("log")
+    axis.set_ylim(0, 2 * losses[0])
+    axis.legend(fontsize=TEXT, frameon=False)
+    finish(axis, title, "learning rate", "loss, smoothed")
+    best = rates[int(np.nanargmin(losses))]
+    return with_alt(figure, f"{title} Loss over the learning rate; lowest near {best:.1g}, chosen {chosen:.1g}.")
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    figure.legend(
+        *axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False,
+        handlelength=3.5,
+    )  # fmt: skip

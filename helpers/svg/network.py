@@ -1,0 +1,249 @@
+"""A network drawn from its dissection: one box a layer or block, as high as its maps and as wide as its channels."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil, log2
+from typing import TYPE_CHECKING, NamedTuple
+
+from helpers import svg
+from helpers.dissect.rows import UNKNOWN, WHOLE, Row
+from helpers.dissect.stages import Stage
+
+if TYPE_CHECKING:
+    from helpers.dissect import Dissection
+
+WIDTH = 960.0  # px
+MOST_BOXES = 30
+TALLEST, LOWEST = 130.0, 12.0  # px, of a box as large as the input and of one of a single number
+NARROWEST = 10.0
+ROOM = 4.4  # that a box takes at least, in font sizes
+LETTER = 0.57  # mean width of a letter or digit, in font sizes
+GREEN_TINT = "#D8EFE7"
+
+_LOOKS = {  # kind of operation: line, filling, word in the legend
+    "conv": (svg.BLUE, svg.BLUE_TINT, "convolution"),
+    "block": (svg.PURPLE, svg.PURPLE_TINT, "block of several layers"),
+    "pool": (svg.ORANGE, svg.ORANGE_TINT, "pooling"),
+    "linear": (svg.GREEN, GREEN_TINT, "linear"),
+    "join": (svg.VERMILION, svg.VERMILION_TINT, "branches meet"),
+    "input": (svg.INK, svg.PAPER, "input"),
+    "other": (svg.MUTED, svg.FAINT, "other"),
+}
+
+
+class Box(NamedTuple):
+    """One box to draw: what it is called, the lines under it, its size as (C, H, W), and its tooltip."""
+
+    kind: str
+    title: str
+    lines: tuple[str, ...]
+    shape: tuple[int, ...]
+    repeats: int
+    tip: str
+    names: frozenset[str]  # of the rows inside
+    sources: frozenset[str]  # rows outside that it reads
+    shortcut: bool
+
+
+class Place(NamedTuple):
+    """Where a box stands: its slot's line and middle, and its edges."""
+
+    line: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def network_picture(dissection: Dissection, *, font_px: int = 16) -> svg.Picture:
+    """The layers from left to right; heights follow log H, widths log C, shortcuts are arcs, repeats are "×N".
+
+    Layers and blocks that are alike are put together when they do not fit on one line; at most 30 boxes are drawn.
+    """
+    usable = WIDTH - 2.4 * font_px
+    boxes = _boxes(dissection.stages(collapse=False), dissection)
+    if len(boxes) > _slots(boxes, usable, font_px):
+        boxes = _boxes(dissection.stages(), dissection)
+    count = ceil(len(boxes) / _slots(boxes, usable, font_px))  # lines, filled evenly
+    per_line = ceil(len(boxes) / count)
+    depth = max(len(box.lines) for box in boxes)
+    pitch = 3.8 * font_px + TALLEST + (2.2 + 1.15 * depth) * font_px
+    places = [_place(box, boxes, index, per_line, pitch, font_px) for index, box in enumerate(boxes)]
+    parts = [svg.text(1.2 * font_px, 1.9 * font_px, _headline(dissection), size=font_px, bold=True)]
+    parts += _connections(places)
+    for box, place in zip(boxes, places, strict=True):
+        parts += _drawn(box, place, usable / per_line, font_px)
+    arcs = _arcs(boxes, places)
+    legend, bottom = _legend(boxes, bool(arcs), 3.6 * font_px + count * pitch, font_px)
+    alt = _in_words(dissection, boxes)
+    parts += [*arcs, *legend]
+    return svg.document(parts, width=WIDTH, height=bottom + 1.2 * font_px, title=dissection.model, alt=alt)
+
+
+# ---- what is drawn -----------------------------------------------------------------------------------------------
+
+
+def _slots(boxes: list[Box], usable: float, font_px: int) -> int:
+    """How many boxes fit side by side with their words."""
+    longest = max(max(LETTER * len(box.title), 0.85 * LETTER * max(map(len, box.lines))) for box in boxes)
+    return max(3, int(usable / (font_px * max(ROOM, 0.9 * longest + 0.2))))
+
+
+def _boxes(stages: list[Stage], dissection: Dissection) -> list[Box]:
+    shape, first = dissection.input_shape, frozenset(dissection.rows[0].inputs)
+    tip = f"input {_size(shape)}"
+    boxes = [Box("input", "input", (_size(shape),), shape, 1, tip, first, frozenset(), False), *map(_box, stages)]
+    if len(boxes) > MOST_BOXES:
+        head, tail = boxes[: MOST_BOXES - 10], boxes[-9:]
+        left_out = boxes[MOST_BOXES - 10 : -9]
+        names = frozenset(name for box in left_out for name in box.names)
+        words = f"{len(left_out)} more"
+        boxes = [*head, Box("other", "…", (words,), left_out[-1].shape, 1, words, names, frozenset(), False), *tail]
+    return boxes
+
+
+def _box(stage: Stage) -> Box:
+    kind = stage.kind if stage.kind in _LOOKS else "other"
+    shape, names = stage.output_shape, frozenset(row.name for row in stage.rows)
+    size = _size(shape)
+    details = stage.layers.split("; ") if kind in ("conv", "block") else _window(stage.head)
+    if len(details) > 4:
+        details = [*details[:3], f"+ {len(details) - 3} more"]
+    sources = frozenset(name for row in stage.rows for name in row.inputs) - names
+    lines = (*(detail.replace("x", "×") for detail in details), size)
+    return Box(kind, _word(stage), lines, shape, stage.repeats, _tip(stage, size), names, sources, stage.has_shortcut)
+
+
+def _window(row: Row) -> list[str]:
+    return ["x".join(map(str, row.window.kernel_size))] if row.window else []
+
+
+def _word(stage: Stage) -> str:
+    if stage.kind == "pool":
+        return "max pool" if "max" in stage.type.lower() else "avg pool"
+    return stage.kind if stage.kind in ("conv", "linear") else stage.type.lstrip("_")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _tip(stage: Stage, size: str) -> str:
+    times = f" ×{stage.repeats}" if stage.repeats > 1 else ""
+    field = stage.receptive_field
+    field = " × ".join(map(str, field)) if isinstance(field, tuple) else field
+    sees = field if field in (WHOLE, UNKNOWN) else f"{field} px"
+    return (
+        f"{stage.name} ({stage.type}{times})\noutput {size}\nreceptive field {sees}\n{stage.params:,} parameters\n"
+        f"{stage.macs / 1e6:,.1f} M MACs"
+    )
+
+
+# ---- where it stands ---------------------------------------------------------------------------------------------
+
+
+def _place(box: Box, boxes: list[Box], index: int, per_line: int, pitch: float, font_px: int) -> Place:
+    slot = (WIDTH - 2.4 * font_px) / per_line
+    line, column = divmod(index, per_line)
+    channels, side = box.shape[0], (box.shape[1] if len(box.shape) == 3 else 1)
+    most = max(other.shape[0] for other in boxes)
+    tallest = max(other.shape[1] for other in boxes if len(other.shape) == 3)
+    height = LOWEST + (TALLEST - LOWEST) * log2(side) / max(1.0, log2(tallest))
+    width = NARROWEST + (min(0.62 * slot, 60) - NARROWEST) * log2(channels) / max(1.0, log2(most))
+    x = 1.2 * font_px + (column + 0.5) * slot
+    y = 2.6 * font_px + line * pitch + 3.8 * font_px + TALLEST / 2
+    return Place(line, x, y, width, height)
+
+
+def _drawn(box: Box, place: Place, slot: float, font_px: int) -> list[str]:
+    """A box, its count over it, and its words under it; words too long for the slot are set smaller."""
+    stroke, fill, _ = _LOOKS[box.kind]
+    left, top = place.x - place.width / 2, place.y - place.height / 2
+    parts = []
+    if box.repeats > 1:  # a second sheet behind the first
+        parts.append(svg.rect(left + 5, top - 5, place.width, place.height, fill=fill, stroke=stroke, line=1.5))
+        over = top - (2.3 if box.shortcut else 0.9) * font_px
+        parts.append(svg.text(place.x, over, f"×{box.repeats}", size=font_px, anchor="middle", bold=True))
+    parts.append(svg.rect(left, top, place.width, place.height, fill=fill, stroke=stroke, line=2.5, tip=box.tip))
+    y = place.y + TALLEST / 2 + 1.4 * font_px
+    for index, words in enumerate((box.title, *box.lines)):
+        size = min(font_px if index == 0 else 0.85 * font_px, 0.95 * slot / (LETTER * len(words)))
+        grey = svg.MUTED if index == len(box.lines) else svg.INK
+        parts.append(svg.text(place.x, y, words, size=size, anchor="middle", bold=index == 0, fill=grey))
+        y += 1.15 * font_px
+    return parts
+
+
+def _connections(places: list[Place]) -> list[str]:
+    """A line through the boxes of every line."""
+    return [svg.segment(a.x, a.y, b.x, b.y, stroke=svg.MUTED, line=2) for a, b in pairwise(places) if a.line == b.line]
+
+
+def _arcs(boxes: list[Box], places: list[Place]) -> list[str]:
+    """Shortcuts: over one block that has them inside, or from box to box."""
+    parts = []
+    for at, (box, place) in enumerate(zip(boxes, places, strict=True)):
+        if box.shortcut:
+            half = place.width / 2 + 7
+            parts += _arc(place.x - half, place.x + half, place.y, place.height / 2 + 22, adds=True)
+        for start in range(at - 1):
+            source = places[start]
+            if boxes[start].names & box.sources and source.line == place.line:
+                between = max(other.height for other in places[start : at + 1])
+                parts += _arc(source.x, place.x, place.y, between / 2 + 22 + 6 * (at - start), adds=box.title == "add")
+    return parts
+
+
+def _arc(x1: float, x2: float, y: float, rise: float, *, adds: bool) -> list[str]:
+    """From x1 to x2 on the middle line, up and over; where it comes down a plus if it is added, a dot if not."""
+    top = y - 1.3 * rise
+    path = f"M{x1:.1f} {y:.1f}C{x1:.1f} {top:.1f} {x2:.1f} {top:.1f} {x2:.1f} {y:.1f}"
+    arc = f'<path d="{path}" fill="none" stroke="{svg.VERMILION}" stroke-width="2.5"/>'
+    if not adds:
+        return [arc, f'<circle cx="{x2:.1f}" cy="{y:.1f}" r="5" fill="{svg.VERMILION}"/>']
+    ring = f'<circle cx="{x2:.1f}" cy="{y:.1f}" r="7" fill="{svg.PAPER}" stroke="{svg.VERMILION}" stroke-width="2"/>'
+    look = {"stroke": svg.VERMILION, "line": 2}
+    return [arc, ring, svg.segment(x2 - 4, y, x2 + 4, y, **look), svg.segment(x2, y - 4, x2, y + 4, **look)]
+
+
+# ---- words -------------------------------------------------------------------------------------------------------
+
+
+def _headline(dissection: Dissection) -> str:
+    return f"{dissection.model}: {_short(dissection.params)} parameters, {_short(dissection.macs)} MACs"
+
+
+def _short(count: int) -> str:
+    """61,100,840 -> "61.1 M"."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return str(count)
+
+
+def _legend(boxes: list[Box], arcs: bool, y: float, font_px: int) -> tuple[list[str], float]:
+    """The colours by name, and what sizes and signs mean; the parts and where they end."""
+    left, small = 1.2 * font_px, 0.85 * font_px
+    parts, x = [], left
+    for kind, (stroke, fill, word) in _LOOKS.items():
+        if kind == "input" or not any(box.kind == kind for box in boxes):
+            continue
+        length = (2.6 + svg.SANS_ADVANCE * len(word)) * small
+        if x + length > WIDTH - left:
+            x, y = left, y + 1.5 * font_px
+        parts.append(svg.rect(x, y - 0.8 * small, small, small, fill=fill, stroke=stroke, line=2))
+        parts.append(svg.text(x + 1.5 * small, y, word, size=small))
+        x += length + font_px
+    words = "Height: log of the map's height. Width: log of the channels."
+    words += " Arc: a shortcut." * arcs
+    words += " ×N: N alike, one after the other." * any(box.repeats > 1 for box in boxes)
+    for line in svg.wrap(words, size=small, width=WIDTH - 2 * left):
+        y += 1.5 * font_px
+        parts.append(svg.text(left, y, line, size=small, fill=svg.MUTED))
+    return parts, y
+
+
+def _in_words(dissection: Dissection, boxes: list[Box]) -> str:
+    named = (f"{box.title}{f' ×{box.repeats}' if box.repeats > 1 else ''} {box.lines[-1]}" for box in boxes)
+    return f"{_headline(dissection)}. Drawn from left to right: {', '.join(named)}."

@@ -1,0 +1,125 @@
+"""``python -m helpers.training``: fine-tune a pretrained network from the command line, on one GPU or on several."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from helpers import datasets, drive, loaders, models, results, training
+from helpers.loaders import augment
+from helpers.training import distributed, history, resuming
+
+EPILOG = """
+On several GPUs (or, without a GPU, in several processes) start it with torchrun. The batch is then shared between the
+processes; --batch-size counts the pictures of all of them together, so that the same options give the same result:
+
+    torchrun --nproc-per-node=2 -m helpers.training bcdp_v1 --batch-size 64
+
+A training that was stopped or killed goes on after its last whole epoch with the same command and --resume.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of ``train``."""
+    top = argparse.ArgumentParser(
+        prog="python -m helpers.training",
+        description="Fine-tune a pretrained network on a folder of pictures.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("data", metavar="DATA", help="a data set (bcdp_v1, bcdp_standin, ...) or a folder with "
+                     "train/<class>/ and test/<class>/")  # fmt: skip
+    top.add_argument("--model", default="alexnet", help="alexnet (the default), vgg16, resnet18, ... or alexnet_mini")
+    top.add_argument("--frozen", action="store_true", help="train only a new last layer, on features computed once")
+    top.add_argument("--epochs", type=int, default=5, help="(5)")
+    top.add_argument("--lr", type=float, help="learning rate (1e-4; with --frozen 1e-3)")
+    top.add_argument("--optimizer", choices=history.OPTIMIZERS, default="adam", help="(adam)")
+    top.add_argument(
+        "--schedule", choices=history.SCHEDULES, default="constant", help="of the learning rate (constant)"
+    )
+    top.add_argument("--weight-decay", type=float, default=0.0, help="(0)")
+    top.add_argument("--batch-size", type=int, default=32, help="pictures a step, of all processes together (32)")
+    top.add_argument("--size", type=int, help="side of the pictures, px (224; alexnet_mini 64)")
+    top.add_argument("--augment", choices=tuple(augment.RECIPES), help="change the training pictures at random")
+    top.add_argument("--mixed-precision", action=argparse.BooleanOptionalAction, help="(where the device gains by it)")
+    top.add_argument("--seed", type=int, default=0, help="of the split, the new layer and the training (0)")
+    top.add_argument("--checkpoint", metavar="NAME", help="what this training is called (MODEL-DATA)")
+    top.add_argument("--resume", action="store_true", help="go on after the last whole epoch of that name")
+    return top
+
+
+def train(options: argparse.Namespace) -> None:
+    """Fine-tune, evaluate on the test pictures, save the model; all processes of torchrun do it together."""
+    size = options.size or (64 if options.model == "alexnet_mini" else 224)
+    with distributed.first_goes_first():
+        data = loaders.image_folder(
+            _folder(options.data), size=size, batch_size=options.batch_size, augment=options.augment, seed=options.seed
+        )
+        torch.manual_seed(options.seed)  # the new layer begins alike in every process
+        model = models.load(options.model, num_classes=len(data.classes))
+    if options.frozen:
+        models.freeze(model)
+    config = _config(options, options.checkpoint or f"{options.model}-{data.name}")
+    if not options.resume and resuming.file_of(config).exists():
+        raise ValueError(
+            f"There is a training {config.checkpoint!r} already. Go on with it by --resume, or give this one another "
+            "name by --checkpoint NAME."
+        )
+    print(data)
+    if not distributed.alone():
+        print(f"{distributed.count()} processes share every batch of {options.batch_size}.")
+    done = training.fit(model, data, config, resume=options.resume)
+    if not done.epochs:
+        raise KeyboardInterrupt  # in the first epoch: there is nothing to evaluate or to save
+    evaluation = training.evaluate(model, data.test)
+    goal = drive.persist() / "results" / config.checkpoint
+    saved = distributed.from_first(lambda: results.save(model, data, done, evaluation, to=goal))
+    print(f"{done}\nTest accuracy: {evaluation.accuracy:.1f} % of {len(evaluation.labels)} pictures\nModel: {saved}")
+
+
+def _folder(data: str) -> Path:
+    """The folder that the user means by ``data``."""
+    if datasets.known(data):
+        return datasets.fetch(data)
+    if not Path(data).expanduser().is_dir():
+        raise ValueError(
+            f"{data!r} is no data set and no folder. Data sets: {', '.join(datasets.names())}; or give the path of a "
+            "folder that holds train/<class>/ and test/<class>/ with pictures in them."
+        )
+    return Path(data)
+
+
+def _config(options: argparse.Namespace, name: str) -> training.TrainConfig:
+    return training.TrainConfig(
+        epochs=options.epochs,
+        lr=(1e-3 if options.frozen else 1e-4) if options.lr is None else options.lr,
+        optimizer=options.optimizer,
+        schedule=options.schedule,
+        weight_decay=options.weight_decay,
+        seed=options.seed,
+        mixed_precision=options.mixed_precision,
+        checkpoint=name,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status. What went wrong is said once, by the process that failed first."""
+    try:
+        with distributed.group():
+            train(parser().parse_args(arguments))
+        return 0
+    except KeyboardInterrupt:
+        status, sentence = 130, "Stopped by you. The same command with --resume goes on after the last whole epoch."
+    except (ValueError, OSError, training.TrainingError, distributed.PeerLost) as error:
+        status, sentence = 1, str(error)
+    if distributed.first_to_speak():
+        print(sentence if distributed.alone() else f"\n{sentence}", file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

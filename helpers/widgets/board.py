@@ -1,0 +1,248 @@
+"""A board that shows a network learning, live: start, stop, and move the learning rate while it trains.
+
+After ConvNetJS's demo of CIFAR-10 (Karpathy). The training runs in a thread of its own, so that the notebook and the
+controls answer meanwhile; the picture is redrawn twice a second.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import time
+import weakref
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers import models
+from helpers.svg.board import BoardState, board_picture
+from helpers.widgets.explorer import LABEL, Explorer, button, columns
+
+VAL_PICTURES = 1000  # looked at with every redraw, so that it stays quick
+LOWEST, HIGHEST = -4, 1  # the learning rate's range, in powers of ten
+
+# A new board stops those that train: a cell that is run again leaves nothing behind that cannot be reached any more.
+_BOARDS: weakref.WeakSet[TrainingBoard] = weakref.WeakSet()
+
+Pictures = tuple[Tensor, Tensor]  # (N, C, H, W) float32 as the network takes them, and their labels (N,) int64
+
+
+class TrainingBoard(Explorer):
+    """Curves, first-layer filters, a start button and a learning rate that acts at once.
+
+    In a notebook ``board`` alone shows it; press Start. From code: ``start`` returns at once, ``run`` waits, ``stop``
+    ends cleanly after the step at hand. The optimiser is SGD with momentum 0.9. What goes wrong in the thread stands
+    as a sentence on the board and in ``problem``. A board that stands still leaves the network in ``eval`` mode.
+
+    Args:
+        model: trained where it is, on its device.
+        train, val: images ``(N, C, H, W)`` and labels ``(N,)``; of ``val`` the first 1000 are looked at.
+        lr: where the slider begins, from 1e-4 to 10.
+        most_steps: after so many steps it stops by itself.
+        redraw_seconds: time between two pictures while it trains.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Pictures,
+        val: Pictures,
+        *,
+        lr: float = 0.02,
+        batch_size: int = 64,
+        seed: int = 0,
+        most_steps: int = 5000,
+        redraw_seconds: float = 0.5,
+        font_px: int | None = None,
+    ) -> None:
+        _check(train, val, lr)
+        for other in list(_BOARDS):
+            other.stop()
+        self.most_steps, self.redraw_seconds = most_steps, redraw_seconds
+        self._trainer = _Trainer(model, train, (val[0][:VAL_PICTURES], val[1][:VAL_PICTURES]), batch_size, seed)
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._forget()
+        self.rate = widgets.FloatLogSlider(
+            value=lr, base=10, min=LOWEST, max=HIGHEST, step=0.05, readout_format=".2g", description="learning rate",
+            style=LABEL, layout=widgets.Layout(width="98%", min_width="260px"),
+        )  # fmt: skip
+        self.start_button = button("Start", primary=True)
+        self.anew_button = button("Begin anew")
+        buttons = widgets.HBox([self.start_button, self.anew_button])
+        super().__init__({}, [columns([buttons], [self.rate])], draw=board_picture, font_px=font_px)
+        self.start_button.on_click(lambda _: self.stop() if self.running else self.start())
+        self.anew_button.on_click(lambda _: self.reset())
+        self.picture.value = self.svg()
+        _BOARDS.add(self)
+
+    @property
+    def state(self) -> BoardState:
+        """What the picture shows, as it is at this moment."""
+        return BoardState(
+            tuple(self._losses), tuple(self._checks), tuple(self._rates), self._filters, self._status, self.problem
+        )
+
+    @property
+    def steps(self) -> int:
+        """Steps done so far."""
+        return len(self._losses)
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, steps: int | None = None) -> None:
+        """Train in the background, ``steps`` more or until ``most_steps`` are done. While it trains: nothing.
+
+        After a problem it begins anew.
+        """
+        if self.running:
+            return
+        if self.problem:
+            self.reset()
+        last = self.most_steps if steps is None else self.steps + steps
+        self._stopping.clear()
+        self._status, self.start_button.description = "training", "Stop"
+        self._thread = threading.Thread(target=self._work, args=(last,), name="training board", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the training after the step at hand, and wait for that."""
+        self._stopping.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the training stands still; the stop button of the notebook ends it."""
+        try:
+            while self.running:
+                self._thread.join(0.1)  # with a limit, so that an interrupt gets through on Windows too
+        except KeyboardInterrupt:
+            print(f"Stopped by you after {self.steps} steps.")
+            self.stop()
+
+    def run(self, steps: int) -> None:
+        """Train ``steps`` more steps and wait for them; the board shows them live."""
+        self.stop()
+        self.start(steps)
+        self.wait()
+
+    def reset(self) -> None:
+        """Back to the weights that the board was made with, with empty curves."""
+        self.stop()
+        self._trainer.reset()
+        self._forget()
+        self.picture.value = self.svg()
+
+    def _forget(self) -> None:
+        self._losses: list[float] = []
+        self._checks: list[tuple[int, float]] = []
+        self._rates: list[tuple[int, float]] = []
+        self._filters = self._trainer.filters()
+        self._status, self.problem = "not started", ""
+
+    # --- in the thread: while it runs, only it draws ---
+
+    def _work(self, last: int) -> None:
+        try:
+            self._train(last)
+        except Exception as error:  # whatever it is, a person should read it on the board
+            self.problem = str(error) if isinstance(error, _Diverged) else _sentence(error)
+        self._status = "stopped"
+        self.start_button.description = "Start"
+        self.picture.value = self.svg()
+
+    def _train(self, last: int) -> None:
+        looked = 0.0
+        while self.steps < last and not self._stopping.is_set():
+            rate = self.rate.value  # read anew for every step: this is how the slider acts at once
+            if not self._rates or self._rates[-1][1] != rate:
+                self._rates.append((self.steps, rate))
+            self._losses.append(self._trainer.step(rate))
+            if time.perf_counter() - looked > self.redraw_seconds:
+                self._look()
+                looked = time.perf_counter()
+        self._look()
+
+    def _look(self) -> None:
+        self._checks.append((self.steps, self._trainer.accuracy()))
+        self._filters = self._trainer.filters()
+        self.picture.value = self.svg()
+
+
+class _Diverged(ArithmeticError):
+    """The loss is no number any more."""
+
+
+class _Trainer:
+    """A network, its pictures and its optimiser; one call of ``step`` is one batch."""
+
+    def __init__(self, model: nn.Module, train: Pictures, val: Pictures, batch_size: int, seed: int) -> None:
+        self.model, self.train, self.val, self.batch_size, self.seed = model, train, val, batch_size, seed
+        self.device = next(model.parameters()).device
+        self.first_state = copy.deepcopy(model.state_dict())
+        self.first_layer = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+        self.reset()
+
+    def reset(self) -> None:
+        self.model.load_state_dict(self.first_state)
+        self.model.eval()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.generator = torch.Generator().manual_seed(self.seed)  # the thread leaves torch's own numbers alone
+        self.order = torch.empty(0, dtype=torch.int64)
+
+    def step(self, rate: float) -> float:
+        """One batch; the loss before the step."""
+        if len(self.order) == 0:
+            self.order = torch.randperm(len(self.train[1]), generator=self.generator)
+        chosen, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
+        images, labels = (part[chosen].to(self.device) for part in self.train)
+        models.train_mode(self.model)
+        try:
+            loss = F.cross_entropy(self.model(images), labels)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise _Diverged(
+                    f"The loss became {value} with the learning rate {rate:.2g}: the steps were too large. Move the "
+                    "slider to the left and press Start; the training then begins anew."
+                )
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.param_groups[0]["lr"] = rate
+            self.optimizer.step()
+        finally:
+            self.model.eval()
+        return value
+
+    @torch.no_grad()
+    def accuracy(self) -> float:
+        """Correct validation pictures in percent."""
+        images, labels = self.val
+        with models.evaluating(self.model):
+            right = [
+                (self.model(pictures.to(self.device)).argmax(dim=1).cpu() == truth).sum().item()
+                for pictures, truth in zip(images.split(250), labels.split(250), strict=True)
+            ]
+        return 100 * sum(right) / len(labels)
+
+    def filters(self) -> np.ndarray | None:
+        """A copy of the first convolution's weights ``(K, C, h, w)``; None where there is no convolution."""
+        return None if self.first_layer is None else self.first_layer.weight.detach().cpu().clone().numpy()
+
+
+def _check(train: Pictures, val: Pictures, lr: float) -> None:
+    for name, (images, labels) in (("train", train), ("val", val)):
+        if len(images) != len(labels) or not len(labels):
+            raise ValueError(f"{name} has {len(images)} images and {len(labels)} labels; it needs as many of both.")
+        if not images.is_floating_point():
+            raise ValueError(f"{name} holds {images.dtype} images; pass what the network takes, images.float() / 255.")
+    if not 10**LOWEST <= lr <= 10**HIGHEST:
+        raise ValueError(f"lr={lr} must be from {10**LOWEST:g} to {10**HIGHEST:g}, the range of the slider.")
+
+
+def _sentence(error: Exception) -> str:
+    return f"The training stopped by itself: {type(error).__name__}: {error}"

@@ -1,0 +1,141 @@
+"""What all explorers have in common: sliders on top, one SVG picture below, redrawn when a slider moves.
+
+The picture is a string in an ``HTML`` widget: no Output widget (it flickers and leaks into stored outputs), and only
+what ipywidgets 7.7 (Colab) and 8 share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import ipywidgets as widgets
+
+from helpers.svg import Picture, screen
+
+LABEL = {"description_width": "7.2em"}
+
+
+class Explorer(widgets.VBox):
+    """Controls by the name of the setting they set, rows of widgets to show, and the picture of the state.
+
+    ``font_px`` is the size of the text; None: 16, and 24 after ``plotting.projector()``.
+    """
+
+    def __init__(
+        self,
+        controls: Mapping[str, widgets.Widget],
+        rows: Sequence[widgets.Widget],
+        *,
+        draw: Callable[..., Picture],
+        font_px: int | None,
+    ) -> None:
+        self.controls, self.font_px = dict(controls), font_px or screen.font_px()
+        self.picture = widgets.HTML()
+        self._draw, self._held = draw, False
+        super().__init__([widgets.HTML(style(self.font_px)), *rows, self.picture])
+        self.add_class("cnn-explorer")
+        self.add_class(f"cnn-explorer-{self.font_px}")
+        for control in self.controls.values():
+            control.observe(self._on_change, names="value")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.svg().alt}"  # what GitHub shows, where widgets do not run
+
+    @property
+    def state(self) -> dict[str, object]:
+        """Every setting; pass it to the constructor, or set it, to see the same again."""
+        return self._read()
+
+    @state.setter
+    def state(self, state: Mapping[str, object] | str | None) -> None:
+        with self.held():
+            self._load(state)
+
+    def svg(self) -> Picture:
+        """The picture of the state by itself: it stays visible where widgets do not run (GitHub, paper)."""
+        return self._draw(self.state, font_px=self.font_px)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Several changes, one redraw at the end."""
+        self._held = True
+        try:
+            yield
+            self._arrange()
+            self.picture.value = self.svg()
+        finally:
+            self._held = False
+
+    def _on_change(self, change: Mapping[str, object]) -> None:
+        if not self._held:  # moved by the user, not by one of the methods below
+            with self.held():
+                self._changed(change)
+
+    def _read(self) -> dict[str, object]:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def _load(self, state: Mapping[str, object] | str | None) -> None:
+        raise NotImplementedError
+
+    def _changed(self, change: Mapping[str, object]) -> None:
+        """A control was moved by the user: what follows for the others."""
+
+    def _arrange(self) -> None:
+        """Set limits and show or hide controls before drawing."""
+
+
+def slider(label: str, *, low: int = 0, high: int = 0, readout: bool = True) -> widgets.IntSlider:
+    """A labelled slider that reports while it moves."""
+    layout = widgets.Layout(width="98%", min_width="260px")
+    look = {"description": label, "style": LABEL, "layout": layout, "readout": readout}
+    return widgets.IntSlider(value=low, min=low, max=high, **look)
+
+
+def choice(label: str, options: Mapping[str, object]) -> widgets.Dropdown:
+    """A labelled menu; options by the words that are shown."""
+    layout = widgets.Layout(width="98%", min_width="260px")
+    return widgets.Dropdown(options=list(options.items()), description=label, style=LABEL, layout=layout)
+
+
+def button(label: str, *, primary: bool = False) -> widgets.Button:
+    """A button as wide as its words."""
+    layout = widgets.Layout(width="auto")
+    return widgets.Button(description=label, button_style="primary" if primary else "", layout=layout)
+
+
+def columns(*groups: Sequence[widgets.Widget]) -> widgets.HBox:
+    """Groups of controls side by side, below each other where the window is narrow."""
+    em = "var(--jp-widgets-font-size)"  # so that larger text gets wider columns, and fewer side by side
+    layout = widgets.Layout(flex=f"1 1 calc(20.5 * {em})", min_width=f"calc(19 * {em})")
+    boxes = [widgets.VBox(list(group), layout=layout) for group in groups]
+    return widgets.HBox(boxes, layout=widgets.Layout(flex_flow="row wrap", max_width="1060px"))
+
+
+def player(control: widgets.IntSlider) -> widgets.Play:
+    """Play and stop buttons that move a slider; linked in the browser, so that it runs smoothly."""
+    play = widgets.Play(min=control.min, max=control.max, interval=600, show_repeat=False)
+    widgets.jslink((play, "value"), (control, "value"))
+    return play
+
+
+def fit(control: widgets.IntSlider, value: int, *, usual: int) -> None:
+    """Set a slider to ``value``; its range ends at ``usual`` unless the value needs more."""
+    control.max = max(usual, value, control.value)
+    control.value = value
+    control.max = max(usual, value)
+
+
+def show(control: widgets.Widget, *, when: bool) -> None:
+    """Show or hide a control, without a gap where it was."""
+    control.layout.display = None if when else "none"
+
+
+def style(font_px: int) -> str:
+    """Sizes of the controls follow the picture's text; a wide picture shrinks into a narrow window."""
+    return (
+        f"<style>.cnn-explorer-{font_px} {{--jp-widgets-font-size: {0.88 * font_px:.0f}px; "
+        f"--jp-widgets-inline-height: {1.85 * font_px:.0f}px;}} "
+        ".cnn-explorer svg {max-width: 100%; height: auto;} "
+        ".cnn-explorer td, .cnn-explorer th {padding: 0.1em 0.6em;}</style>"
+    )

@@ -1,0 +1,205 @@
+"""The feature-map browser: every map of every layer for one picture, and the part of the picture that a cell sees."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import matplotlib
+import numpy as np
+from PIL import Image
+from torch import Tensor, nn
+
+from helpers import activations, dissect, loaders, svg
+from helpers.models import name_of
+from helpers.svg import Picture
+from helpers.widgets.explorer import Explorer, choice, columns, show, slider
+
+WIDTH = 960.0  # px
+COLUMNS, PER_PAGE = 6, 18
+PHOTO = 300.0  # px, side of the picture
+ORDERS = {"highest mean first": "mean", "by number": "number"}
+SCALES = {"each on its own scale": "own", "one scale for all": "shared"}
+
+
+class MapBrowser(Explorer):
+    """The maps that each layer of ``model`` makes of one picture, with menus and sliders.
+
+    Args:
+        model: any network; it is only read.
+        image: ``(1, 3, H, W)``, normalised as the network expects it.
+        state: a dict as ``browser.state`` gives it, or any part of it: "node" (a name out of
+            ``activations.nodes(model)`` that puts out maps), "order" ("mean" or "number"), "scale" ("own" or
+            "shared"), "page", "row" and "column" (of the chosen cell).
+    """
+
+    def __init__(
+        self, model: nn.Module, image: Tensor, state: Mapping[str, object] | None = None, *, font_px: int | None = None
+    ) -> None:
+        self._name = name_of(model)
+        self._photo = loaders.as_image(image).clamp(0, 1).numpy()
+        rows = dissect.layers(model, tuple(image.shape[1:])).rows
+        self._rows = {row.name: row for row in rows if len(row.output_shape) == 3}
+        # Only the layer in view is computed; the last few stay, so that sliders and going back are quick.
+        self._maps = lru_cache(maxsize=4)(lambda node: activations.feature_maps(model, image, node)[0].float().numpy())
+        words = {
+            f"{name}  {row.type}, {' × '.join(map(str, row.output_shape))}": name for name, row in self._rows.items()
+        }
+        controls = {
+            "node": choice("layer", words),
+            "order": choice("order", ORDERS),
+            "scale": choice("colours", SCALES),
+            "page": slider("page"),
+            "row": slider("cell: row"),
+            "column": slider("cell: column"),
+        }
+        menus, cell = list(controls.values())[:4], [controls["row"], controls["column"]]
+        super().__init__(controls, [columns(menus, cell)], draw=self._drawn, font_px=font_px)
+        self.state = state
+
+    def _load(self, state: Mapping[str, object] | str | None) -> None:
+        first = next(iter(self._rows))
+        wanted = {"node": first, "order": "mean", "scale": "own", "page": 0, "row": None, "column": None}
+        wanted |= _checked(state or {}, wanted, self._rows)
+        height, width = self._rows[wanted["node"]].output_shape[1:]
+        middle = {"row": height // 2, "column": width // 2}
+        values = {name: middle[name] if value is None else value for name, value in wanted.items()}
+        self._size = height, width
+        self.controls["node"].value = values["node"]
+        self._arrange()
+        for name, value in values.items():
+            self.controls[name].value = value
+
+    def _changed(self, change: Mapping[str, object]) -> None:
+        """In another layer the cell stays at the same place of the picture, and the pages begin anew."""
+        if change["owner"] is not self.controls["node"]:
+            return
+        size = self._rows[change["new"]].output_shape[1:]
+        for name, before, after in zip(("row", "column"), self._size, size, strict=True):
+            place = (self.controls[name].value + 0.5) / before
+            self.controls[name].max = max(before, after)  # room for the new value; _arrange sets the limit
+            self.controls[name].value = int(place * after)
+        self.controls["page"].value = 0
+        self._size = size
+
+    def _arrange(self) -> None:
+        count, height, width = self._rows[self.controls["node"].value].output_shape
+        for name, length in (("page", -(-count // PER_PAGE)), ("row", height), ("column", width)):
+            self.controls[name].max = length - 1
+            show(self.controls[name], when=length > 1)
+
+    def _drawn(self, state: Mapping[str, object], *, font_px: int) -> Picture:
+        row = self._rows[state["node"]]
+        cell = state["row"], state["column"]
+        return maps_picture(
+            self._photo, self._maps(state["node"]), title=f"{self._name}, {row.name} ({row.type})",
+            order=state["order"], shared=state["scale"] == "shared", page=state["page"], cell=cell,
+            box=row.at(cell) if row.axes else None, font_px=font_px,
+        )  # fmt: skip
+
+
+def _checked(state: Mapping[str, object], known: Mapping[str, object], rows: Mapping[str, object]) -> dict[str, object]:
+    """``state``, unless it holds something that there is not."""
+    for name in state:
+        if name not in known:
+            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(known)}")
+    if state.get("node") is not None and state["node"] not in rows:
+        raise ValueError(f"there is no layer {state['node']!r} with maps; there are: {', '.join(rows)}")
+    return {name: value for name, value in state.items() if value is not None}
+
+
+# ---- the picture: arrays in, SVG out -----------------------------------------------------------------------------
+
+
+def maps_picture(
+    photo: np.ndarray, maps: np.ndarray, *, title: str, order: str = "mean", shared: bool = False, page: int = 0,
+    cell: tuple[int, int] = (0, 0), box: Sequence[int] | None = None, font_px: int = 16,
+) -> Picture:  # fmt: skip
+    """A page of the maps ``(C, h, w)`` with ``cell`` (row, column) marked, beside ``photo`` ``(H, W, 3)`` in 0..1.
+
+    ``box`` = (top, left, bottom, right) in px of the photo is what the cell sees; None where that is not known. Maps
+    that are never negative go from black to yellow, others from blue over white (zero) to red.
+    """
+    numbers = _ranked(maps, order)[page * PER_PAGE : (page + 1) * PER_PAGE]
+    signed, top = bool((maps < 0).any()), float(np.abs(maps).max())
+    dead = "" if signed else f", {int((maps == 0).all(axis=(1, 2)).sum())} dead"
+    scale = f"all from {svg.number(-top) if signed else 0} to {svg.number(top)}" if shared else "each on its own scale"
+    said = f"{len(maps)} maps of {maps.shape[1]} × {maps.shape[2]}{dead}; {scale}"
+    left, head = 1.2 * font_px, 5.2 * font_px
+    parts = [
+        svg.text(left, 1.9 * font_px, title, size=font_px, bold=True),
+        svg.text(left, 3.4 * font_px, said, size=font_px),
+    ]
+    seen, sees, bottom = _photo(photo, cell, box, left, head, font_px)
+    start = left + PHOTO + 1.6 * font_px
+    pitch = (WIDTH - 0.6 * font_px - start) / COLUMNS
+    line = pitch + 1.5 * font_px
+    for place, number in enumerate(numbers.tolist()):
+        x, y = start + place % COLUMNS * pitch, head + place // COLUMNS * line
+        limit = top if shared else float(np.abs(maps[number]).max())
+        parts += _map(maps[number], number, x, y, pitch - 0.6 * font_px, cell, limit, signed, font_px)
+    height = max(bottom, head + -(-len(numbers) // COLUMNS) * line) + 0.4 * font_px
+    alt = f"{title}: {said}. {sees} {len(numbers)} are shown, the first is map {numbers[0]}."
+    return svg.document([*seen, *parts], width=WIDTH, height=height, title=title, alt=alt)
+
+
+def _ranked(maps: np.ndarray, order: str) -> np.ndarray:
+    """The numbers of the maps in the order "mean" (highest first) or "number"."""
+    return maps.mean(axis=(1, 2)).argsort(kind="stable")[::-1] if order == "mean" else np.arange(len(maps))
+
+
+def _photo(
+    photo: np.ndarray, cell: tuple[int, int], box: Sequence[int] | None, x: float, y: float, font_px: int
+) -> tuple[list[str], str, float]:
+    """The picture with a frame around what the cell sees; that in words; and where both end."""
+    height, width = photo.shape[:2]
+    unit = PHOTO / max(height, width)
+    parts = [_image(photo, x, y, width * unit, height * unit, tip="the picture")]
+    where = f"The marked cell (row {cell[0]}, column {cell[1]})"
+    if box is None:
+        sees = f"{where}: what it sees is not known, this network could not be traced."
+    else:
+        top, left, bottom, right = box
+        frame = x + left * unit, y + top * unit, (right - left) * unit, (bottom - top) * unit
+        parts += [svg.rect(*frame, stroke=svg.PAPER, line=5), svg.rect(*frame, stroke=svg.VERMILION, line=3)]
+        sees = f"{where} sees rows {top} to {bottom - 1} and columns {left} to {right - 1} of {height} × {width} px."
+    y += height * unit
+    for line in svg.wrap(sees, size=font_px, width=PHOTO):
+        y += 1.5 * font_px
+        parts.append(svg.text(x, y, line, size=font_px))
+    return parts, sees, y + font_px
+
+
+def _map(
+    values: np.ndarray, number: int, x: float, y: float, room: float, cell: tuple[int, int], limit: float,
+    signed: bool, font_px: int,
+) -> list[str]:  # fmt: skip
+    """One map in colours, ``limit`` the brightest, with the cell framed and its number below."""
+    colours = matplotlib.colormaps["RdBu_r" if signed else "inferno"]
+    scaled = values / max(limit, 1e-12)
+    pixels = colours((scaled + 1) / 2 if signed else scaled)[..., :3]
+    unit = room / max(values.shape)
+    height, width = (side * unit for side in values.shape)
+    side = max(unit, 5.0)  # in a large map a cell is too small to be seen
+    middle = x + (cell[1] + 0.5) * unit, y + (cell[0] + 0.5) * unit
+    frame = middle[0] - side / 2, middle[1] - side / 2, side, side
+    tip = f"map {number}: {values.min():.3g} to {values.max():.3g}, mean {values.mean():.3g}; here {values[cell]:.3g}"
+    return [
+        _image(pixels, x, y, width, height, tip=tip),
+        svg.rect(*frame, stroke=svg.PAPER, line=3),
+        svg.rect(*frame, stroke=svg.VERMILION, line=1.5),
+        svg.text(x + room / 2, y + room + 1.1 * font_px, str(number), size=0.9 * font_px, anchor="middle"),
+    ]
+
+
+def _image(pixels: np.ndarray, x: float, y: float, width: float, height: float, *, tip: str) -> str:
+    """``pixels`` ``(h, w, 3)`` in 0..1 with hard edges between them; ``tip`` is shown when the mouse rests on it."""
+    file = io.BytesIO()
+    Image.fromarray((255 * pixels + 0.5).astype(np.uint8)).save(file, "PNG")
+    source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return (
+        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
+        f'style="image-rendering: pixelated" href="{source}"><title>{tip}</title></image>'
+    )
