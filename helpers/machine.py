@@ -1,4 +1,4 @@
-"""Where am I running, and with what: Colab or not, device, profile, folders, network.
+"""Where am I running, and with what: Colab or not, device, profile, folders, network, memory, files.
 
 Four environment variables steer the kit:
 
@@ -12,16 +12,28 @@ KIT_PROFILE    quick (CPU, lecture, CI) or full (a T4-class GPU). Default: full 
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import errno
 import importlib.util
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 KIT_NAME = "cnn-course-kit"
 DRIVE_FOLDER = Path("/content/drive/MyDrive")
 PROFILES = ("quick", "full")
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the Drive is full",
+    errno.EROFS: "the folder can only be read",
+    errno.EACCES: "you may not read or write there",
+    errno.EPERM: "you may not read or write there",
+    errno.ENOTCONN: "the Drive is no longer connected: run drive.mount() again",
+}
+_reached: set[str] = set()  # addresses whose server answered; failures are asked anew
 
 
 def in_colab() -> bool:
@@ -60,21 +72,67 @@ def offline() -> bool:
     return os.environ.get("KIT_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
-@functools.cache
 def can_reach(url: str, *, timeout: float = 4.0) -> bool:
     """True when the server of ``url`` answers at all (any HTTP status) within ``timeout`` seconds.
 
-    Asked once per address and process; never asks under KIT_OFFLINE=1.
+    A server that answered once in this process is not asked again; one that did not is. Never asks under KIT_OFFLINE=1.
     """
     if offline():
         return False
+    if url in _reached:
+        return True
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
     except urllib.error.HTTPError:
-        return True  # the server is there, whatever it thinks of the address
+        pass  # the server is there, whatever it thinks of the address
     except (OSError, ValueError):
         return False
+    _reached.add(url)
     return True
+
+
+def free_memory() -> int:
+    """Bytes of memory free for this process: of the machine, or what its container (cgroup v1 or v2) may still take."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        return max(0, min([free, *_left_in_container(Path("/sys/fs/cgroup"))]))
+    import psutil  # type: ignore[import-untyped]  # without hints; comes with ipykernel, asked where there is no /proc
+
+    return psutil.virtual_memory().available
+
+
+def _left_in_container(root: Path) -> Iterator[int]:
+    """Limit minus usage in bytes, where there is a limit. Files that the system only caches do not count as usage."""
+    for limit, usage, cached in (
+        (root / "memory.max", root / "memory.current", "inactive_file"),
+        (root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # no such version of cgroups, or the limit is "max"
+            counts = dict(line.split() for line in limit.with_name("memory.stat").read_text().splitlines())
+            yield int(limit.read_text()) - int(usage.read_text()) + int(counts[cached])
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file in one step: the block fills the temporary path that it gets, which then takes ``path``'s place.
+
+    When the block fails, ``path`` stays as it was. The bytes are on the disk before the name is. One writer at a time:
+    the temporary file, ``NAME.partial`` beside ``path``, is always the same, so that no killed process leaves a pile.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)  # or a full disk would stay full
+
+
+def reason(error: OSError) -> str:
+    """What ``error`` means, in words that follow a colon: "the disk is full"."""
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)
 
 
 def user_cache() -> Path:

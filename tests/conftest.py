@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from helpers import datasets, machine
+from helpers import datasets
 from helpers.datasets import catalogue
 
 KIT = Path(__file__).resolve().parents[1]
@@ -43,4 +43,3 @@ def kit_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     monkeypatch.setenv("KIT_PERSIST", str(folder / "persist"))
     monkeypatch.setenv("KIT_OFFLINE", "1")
     monkeypatch.setenv("KIT_PROFILE", "quick")
-    machine.can_reach.cache_clear()
