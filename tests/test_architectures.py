@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import models
-from helpers.models import architectures
 from helpers.models.alexnet2012 import AlexNet2012, response_normalisation
 from helpers.models.cifar_nets import CifarNet, PlainBlock, ResidualBlock, Shortcut
 from helpers.models.lenet import LeNet5
@@ -191,7 +190,7 @@ def test_a_residual_block_of_zeros_hands_on_what_it_gets() -> None:
 # --- by name ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", architectures.NAMES)
+@pytest.mark.parametrize("name", models.FROM_PAPERS)
 def test_by_name_and_traceable(name: str) -> None:
     with torch.device("meta"):
         model = models.load(name, num_classes=7, pretrained=False)
@@ -209,7 +208,8 @@ def test_by_name_in_the_papers_size(name: str, count: int) -> None:
 
 
 def test_names_tell_plain_from_residual() -> None:
-    kinds = {name: type(architectures.build(name).stage1[0]) for name in ("resnet8_cifar", "plainnet8_cifar")}
+    names = ("resnet8_cifar", "plainnet8_cifar")
+    kinds = {name: type(models.load(name, pretrained=False).stage1[0]) for name in names}
     assert kinds == {"resnet8_cifar": ResidualBlock, "plainnet8_cifar": PlainBlock}
 
 
@@ -222,7 +222,5 @@ def test_there_are_no_weights_of_them(name: str) -> None:
 def test_unknown_names() -> None:
     with pytest.raises(ValueError, match="depth=19 must be 6n"):
         models.load("resnet19_cifar", pretrained=False)
-    with pytest.raises(ValueError, match="writes out no network 'vgg16', only lenet5, alexnet_2012"):
-        architectures.build("vgg16")
     with pytest.raises(ValueError, match="Untrained there are also lenet5, alexnet_2012, resnet20_cifar"):
         models.load("lenet", pretrained=False)

@@ -289,14 +289,43 @@ def test_batch_norm_keeps_its_averages_only_when_frozen(frozen: bool) -> None:
     assert model.fc.training and model.body[0].training and model.body[1].training is not frozen
 
 
+@pytest.mark.parametrize(
+    "norm",
+    [nn.BatchNorm2d(4, affine=False), nn.InstanceNorm2d(4, track_running_stats=True), nn.SyncBatchNorm(4)],
+    ids=lambda norm: type(norm).__name__,
+)
+def test_frozen_norms_of_every_kind_keep_their_averages(norm: nn.Module) -> None:
+    """Without parameters of its own a norm is frozen with the layer before it, in front of all with the first one."""
+    flat = nn.Sequential(copy.deepcopy(norm), nn.Conv2d(3, 4, 1), norm, nn.Flatten(), nn.Linear(4, 2))
+    models.train_mode(models.freeze(flat, except_for="4"))
+    assert [layer.training for layer in flat] == [False, True, False, True, True]
+    models.train_mode(flat.requires_grad_(True))
+    assert all(layer.training for layer in flat)
+    models.train_mode(models.freeze(flat, except_for="1"))
+    assert flat[0].training is flat[2].training is not any(True for _ in norm.parameters())
+
+
 def test_evaluating_gives_every_layer_its_mode_back() -> None:
     model = models.train_mode(normed(frozen=True))
     modes = [module.training for module in model.modules()]
     assert len(set(modes)) == 2
     with pytest.raises(KeyError), models.evaluating(model):
         assert not any(module.training for module in model.modules())
+        model.train()
         raise KeyError
     assert [module.training for module in model.modules()] == modes
+
+
+def test_evaluating_draws_no_random_numbers_and_switches_gradients() -> None:
+    layer = nn.Linear(2, 2)
+    before = torch.get_rng_state()
+    for grad, expected in ((None, True), (True, True), (False, False)):
+        with models.evaluating(layer, grad=grad):
+            assert layer(torch.rand(1, 2)).requires_grad is expected
+        assert torch.is_grad_enabled()
+    with torch.no_grad(), models.evaluating(layer):
+        assert not layer(torch.rand(1, 2)).requires_grad
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_parameter_groups() -> None:

@@ -6,16 +6,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
 from torch import nn
 
 from helpers import machine
-from helpers.models import alexnet_mini, architectures
+from helpers.models import alexnet_mini
+from helpers.models.alexnet2012 import AlexNet2012
+from helpers.models.cifar_nets import CifarNet
+from helpers.models.lenet import LeNet5
 
+FROM_PAPERS = ("lenet5", "alexnet_2012", "resnet20_cifar", "plainnet20_cifar")  # the last two with any depth 6n+2
 HEAD_NAMES = ("classifier", "fc", "head", "heads")  # what torchvision and timm call the part that ends in the classes
 
 
@@ -24,40 +32,40 @@ class WeightsUnavailable(OSError):
 
 
 def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) -> nn.Module:
-    """The network ``name`` ("alexnet", "vgg16", "resnet18", "squeezenet1_1", "mobilenet_v2", ...), or "alexnet_mini",
-    the small pretrained AlexNet that comes with the kit. With ``pretrained=False`` also the papers' own networks in
-    ``architectures``: "lenet5", "alexnet_2012", "resnet20_cifar", "plainnet56_cifar", ...
+    """The network ``name``, on the CPU and in ``eval`` mode: call ``.train()`` before a training loop of your own.
+
+    Input ``(N, 3, H, W)`` float32 normalised (LeNet-5: one channel), output scores ``(N, num_classes)``.
 
     Args:
-        num_classes: None keeps the head that the network was trained with (1000 classes of ImageNet); a number puts a
+        name: one of torchvision's ("alexnet", "vgg16", "resnet18", ...); "alexnet_mini", the small pretrained AlexNet
+            that comes with the kit; or, untrained only, one of the papers' own that the kit writes out: "lenet5"
+            (32x32 px), "alexnet_2012" (227x227), "resnet20_cifar", "plainnet56_cifar", ... (32x32).
+        num_classes: None keeps the head that the network was made with (1000 classes of ImageNet); a number puts a
             new last layer in, see ``replace_head``.
         pretrained: True loads the weights that torchvision calls DEFAULT; False starts from random ones.
 
-    Returns:
-        the network in ``eval`` mode on the CPU. Input ``(N, 3, H, W)`` float32 normalised (LeNet-5: one channel),
-        output ``(N, num_classes)``.
-
     Raises:
         ValueError: no network of that name.
-        WeightsUnavailable: the weights are not in torch's cache and cannot be downloaded.
+        WeightsUnavailable: the weights are not in torch's cache and cannot be downloaded, or nobody published any.
     """
-    if name == "alexnet_mini":
-        model = alexnet_mini.load() if pretrained else alexnet_mini.build()
-    elif architectures.is_known(name):
+    build = _from_paper(name)
+    if build is not None:
         if pretrained:
             raise WeightsUnavailable(f"{name} has no pretrained weights; load({name!r}, pretrained=False) builds it.")
-        model = architectures.build(name, num_classes=num_classes)
+        model = build() if num_classes is None else build(num_classes=num_classes)
+    elif name == "alexnet_mini":
+        model = alexnet_mini.load() if pretrained else alexnet_mini.build()
     elif name in torchvision.models.list_models(module=torchvision.models):
         model = _pretrained(name) if pretrained else _build(name, None)
     else:
         raise ValueError(
             f"There is no network {name!r}. Some that there are: alexnet, vgg16, resnet18, resnet50, squeezenet1_1, "
             "mobilenet_v2, alexnet_mini; torchvision.models.list_models() names the others. Untrained there are also "
-            f"{', '.join(architectures.NAMES)}."
+            f"{', '.join(FROM_PAPERS)}."
         )
-    if num_classes is not None and not architectures.is_known(name):
+    if num_classes is not None and build is None:
         replace_head(model, num_classes)
-    model.name = name  # stands in histories, plots and checkpoints
+    _note(model, name=name)  # stands in histories, plots and checkpoints
     return model.eval()
 
 
@@ -65,6 +73,19 @@ def name_of(model: nn.Module) -> str:
     """The name that ``load`` was asked for; the class of a network that was not made by it."""
     name = getattr(model, "name", None)
     return name if isinstance(name, str) else type(model).__name__
+
+
+def _note(module: nn.Module, **facts: Any) -> None:
+    """Plain attributes of a module, kept in its copies; not in its ``state_dict``."""
+    vars(module).update(facts)
+
+
+def _from_paper(name: str) -> Callable[..., nn.Module] | None:
+    """What builds the network ``name`` of ``FROM_PAPERS``, untrained and in train mode; None for other names."""
+    if name in ("lenet5", "alexnet_2012"):
+        return LeNet5 if name == "lenet5" else AlexNet2012
+    found = re.fullmatch(r"(resnet|plainnet)(\d+)_cifar", name)
+    return functools.partial(CifarNet, int(found[2]), residual=found[1] == "resnet") if found else None
 
 
 def _pretrained(name: str) -> nn.Module:
@@ -105,9 +126,7 @@ def _build(name: str, weights: torchvision.models.WeightsEnum | None) -> nn.Modu
     has_side_heads = name in ("googlenet", "inception_v3")
     options = {"init_weights": True} if has_side_heads and weights is None else {}
     model = torchvision.models.get_model(name, weights=weights, **options)
-    if (
-        has_side_heads
-    ):  # used in train mode only, where these two return a tuple; without them, a tensor like the others
+    if has_side_heads:  # in train mode these two return a tuple; without the side heads, a tensor like the others
         model.aux_logits = False
         model.aux1 = model.aux2 = model.AuxLogits = None
     return model
@@ -140,12 +159,13 @@ def replace_head(model: nn.Module, num_classes: int, *, hidden: tuple[int, ...] 
         if isinstance(last, nn.Linear):
             new = nn.Linear(last.in_features, num_classes)
         else:  # SqueezeNet ends in a 1x1 convolution, and averages the map of each class
+            assert isinstance(last, nn.Conv2d)
             new = nn.Conv2d(last.in_channels, num_classes, kernel_size=last.kernel_size)
-    new.is_new = True  # freeze() leaves it trainable
+    _note(new, is_new=True)  # freeze() leaves it trainable
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, new.to(next(head.parameters()).device).train(model.training))
     if hasattr(model, "num_classes"):
-        model.num_classes = num_classes
+        _note(model, num_classes=num_classes)
     return model
 
 
@@ -200,7 +220,7 @@ def freeze(model: nn.Module, *, except_for: str | tuple[str, ...] | None = None)
     """
     names = (except_for,) if isinstance(except_for, str) else except_for
     if names is None:
-        names = tuple(name for name, module in model.named_modules() if getattr(module, "is_new", False))
+        names = _new_layers(model)
         if not names:
             raise ValueError("Nothing in this network is new: call replace_head first, or name what to train.")
     for name in names:
@@ -213,41 +233,58 @@ def freeze(model: nn.Module, *, except_for: str | tuple[str, ...] | None = None)
 
 
 def within(parameter: str, part: str) -> bool:
+    """True when the parameter of this name belongs to ``part``: "fc.weight" to "fc", but "features.10.bias" not to
+    "features.1"."""
     return parameter == part or parameter.startswith(part + ".")
 
 
 def train_mode(model: nn.Module) -> nn.Module:
-    """``model.train()``, but batch norm layers that are frozen stay in ``eval`` mode.
+    """``model.train()``, but normalisation layers that are frozen stay in ``eval`` mode; ``model`` is returned.
 
-    In ``train`` mode their running averages would drift towards the new data, frozen weights or not.
+    In ``train`` mode their running averages would drift towards the new data, frozen weights or not. A layer without
+    parameters of its own (``affine=False``) goes with the layer before it.
     """
     model.train()
+    frozen = not all(parameter.requires_grad for parameter in itertools.islice(model.parameters(), 1))
     for module in model.modules():
-        parameters = list(module.parameters(recurse=False))
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and parameters:
-            if not any(parameter.requires_grad for parameter in parameters):
-                module.eval()
+        if parameters := list(module.parameters(recurse=False)):
+            frozen = not any(parameter.requires_grad for parameter in parameters)
+        if frozen and isinstance(module, nn.modules.batchnorm._NormBase):
+            module.eval()
     return model
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """``model`` in ``eval`` mode; afterwards every layer is back in the mode it had."""
+def evaluating(model: nn.Module, *, grad: bool | None = None) -> Iterator[None]:
+    """Run ``model`` in ``eval`` mode and leave no trace: ``with models.evaluating(model, grad=False): model(images)``.
+
+    Afterwards every layer is back in the mode it had, whatever was called in between, and torch's global random
+    numbers (CPU and GPU) go on as if nothing had been drawn. ``grad`` True or False switches gradients on or off
+    inside; None leaves them as they are.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    grad = torch.is_grad_enabled() if grad is None else grad
     try:
-        yield
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.set_grad_enabled(grad):
+            model.eval()
+            yield
     finally:
         for module, mode in modes:
             module.training = mode
 
 
-def parameter_groups(model: nn.Module, lr: float, *, backbone_factor: float = 1.0) -> list[dict]:
+def parameter_groups(model: nn.Module, lr: float, *, backbone_factor: float = 1.0) -> list[dict[str, Any]]:
     """Groups for an optimiser: new layers learn with ``lr``, pretrained ones with ``lr * backbone_factor``."""
-    new_names = [name for name, module in model.named_modules() if getattr(module, "is_new", False)]
-    new, old = [], []
+    names = _new_layers(model)
+    new: list[nn.Parameter] = []
+    old: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (new if any(within(name, part) for part in new_names) else old).append(parameter)
+            (new if any(within(name, part) for part in names) else old).append(parameter)
     groups = [{"params": old, "lr": lr * (backbone_factor if new else 1.0)}, {"params": new, "lr": lr}]
     return [group for group in groups if group["params"]]
+
+
+def _new_layers(model: nn.Module) -> tuple[str, ...]:
+    """Names of the parts that ``replace_head`` put in."""
+    return tuple(name for name, module in model.named_modules() if getattr(module, "is_new", False))

@@ -60,6 +60,7 @@ class AlexNet2012(nn.Module):
         """Section 5 of the paper. A bias of one gives the ReLUs positive inputs, so that they learn from the start."""
         for name, layer in self.named_modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
+                assert layer.bias is not None
                 nn.init.normal_(layer.weight, std=0.01)
                 nn.init.constant_(layer.bias, 1.0 if name in STARTS_WITH_BIAS_ONE else 0.0)
 
