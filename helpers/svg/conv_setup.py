@@ -1,9 +1,13 @@
-"""What the convolution explorer shows: one frozen set of settings, the presets, and what a wrong guess looks like."""
+"""What the convolution explorer shows: its settings and presets, the numbers in its grids, and wrong guesses."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
 
 from helpers import conv_math
 from helpers.conv_math import InvalidSetting
@@ -12,7 +16,7 @@ KINDS = {"conv": "Convolution", "max": "Max pooling", "avg": "Average pooling"}
 VIEWS = {"output": "output → its window", "input": "input → its outputs"}
 LARGEST_GRID = 12  # px; larger inputs (padded: twice that) are drawn as a strip, one axis only
 
-PRESETS: dict[str, dict[str, int | str]] = {
+PRESETS: dict[str, dict[str, object]] = {
     "First steps: 3×3 on 7×7": {},
     "Lecture: 3×3 on 7×7, stride 3": {"stride": 3},
     "Padding 1 keeps the size": {"padding": 1},
@@ -32,25 +36,39 @@ PRESETS: dict[str, dict[str, int | str]] = {
 }  # fmt: skip
 
 
-def settings_of(
-    kind: type, state: Mapping[str, object] | str | None, *, presets: Mapping[str, Mapping[str, object]]
-) -> dict[str, object]:
-    """The settings of a state or of the preset that it names, checked to be fields of the dataclass ``kind``."""
-    if isinstance(state, str):
-        if state not in presets:
-            raise ValueError(f"there is no preset {state!r}; there are: {', '.join(presets) or 'none'}")
-        state = presets[state]
-    defaults = {field.name: field.default for field in fields(kind)}
-    for name, value in (state or {}).items():
-        if name not in defaults:
-            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(defaults)}")
-        if type(defaults[name]) is int and not isinstance(value, int):
-            raise ValueError(f"{name} is {value!r}; pass a whole number")
-    return dict(state or {})
+@dataclass(frozen=True)
+class Setup:
+    """The settings of an explorer: a state is a dict of some of them, a preset such a dict with a name."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    @classmethod
+    def of(cls, state: Mapping[str, object] | str | None) -> Self:
+        """From the state of an explorer, the name of a preset, or nothing (the defaults).
+
+        Raises:
+            ValueError: no such preset, setting or value.
+        """
+        if isinstance(state, str):
+            if state not in cls.presets:
+                raise ValueError(f"there is no preset {state!r}; there are: {', '.join(cls.presets) or 'none'}")
+            state = cls.presets[state]
+        settings: dict[str, Any] = dict(state or {})
+        defaults = {field.name: field.default for field in fields(cls)}
+        for name, value in settings.items():
+            if name not in defaults:
+                raise ValueError(f"there is no setting {name!r}; there are: {', '.join(defaults)}")
+            if type(defaults[name]) is int and not isinstance(value, int):
+                raise ValueError(f"{name} is {value!r}; pass a whole number")
+        return cls(**settings)
+
+    def state(self) -> dict[str, object]:
+        """As a dict, which ``of`` takes back."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
-class ConvSetup:
+class ConvSetup(Setup):
     """A layer on a square input (px), and which part of it is looked at (indices count from 0)."""
 
     kind: str = "conv"
@@ -69,18 +87,12 @@ class ConvSetup:
     predict: bool = False
     guess: int | None = None
 
-    @classmethod
-    def of(cls, state: Mapping[str, object] | str | None) -> ConvSetup:
-        """From the state of an explorer, the name of a preset, or nothing (the defaults)."""
-        setup = cls(**settings_of(cls, state, presets=PRESETS))
-        for name, allowed in (("kind", KINDS), ("view", VIEWS)):
-            if getattr(setup, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(setup, name)!r}; it can be {', '.join(map(repr, allowed))}")
-        return setup
+    presets = PRESETS
 
-    def state(self) -> dict[str, object]:
-        """As a dict, which ``of`` takes back."""
-        return asdict(self)
+    def __post_init__(self) -> None:
+        for name, allowed in (("kind", KINDS), ("view", VIEWS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it can be {', '.join(map(repr, allowed))}")
 
     @property
     def window(self) -> dict[str, int]:
@@ -141,6 +153,82 @@ class ConvSetup:
         index = min(self.filter, self.filters - 1)
         first = index if self.pooling else index // (self.out_channels // self.groups) * self.depth
         return range(first, first + self.depth)
+
+
+# ---- the numbers in the grids: small, whole, and the same on every machine ----------------------------------------
+
+LECTURE_POOLING = ((1, 1, 2, 4), (5, 6, 7, 8), (3, 2, 1, 0), (1, 2, 3, 4))  # CS231n, lecture 5
+
+IMAGE_SEED, WEIGHT_SEED = 33, 50  # chosen so that the first pictures have varied numbers and few zeros
+
+
+class Example(NamedTuple):
+    """The numbers of one setup, all float64; whole except after average pooling."""
+
+    padded: np.ndarray  # (C_in, n + 2p, n + 2p), the padding included
+    weights: np.ndarray  # (C_out, C_in / groups, k, k); empty for pooling
+    bias: np.ndarray  # (C_out,); empty for pooling
+    output: np.ndarray  # (C_out, m, m)
+
+
+def example(setup: ConvSetup) -> Example:
+    """The numbers of a setup; what is looked at (step, channel, filter) makes no difference to them."""
+    return _example(
+        setup.kind, setup.size, setup.kernel_size, setup.stride, setup.padding, setup.dilation,
+        setup.in_channels, setup.out_channels, setup.groups,
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=8)  # stepping through one setup computes it once
+def _example(
+    kind: str, size: int, kernel_size: int, stride: int, padding: int, dilation: int,
+    in_channels: int, out_channels: int, groups: int,
+) -> Example:  # fmt: skip
+    image = _image(size, in_channels, lecture=kind != "conv" and size == 4)
+    edge = -np.inf if kind == "max" else 0.0  # padding never wins a maximum
+    padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding)), constant_values=edge)
+    windows = _windows(padded, kernel_size, stride, dilation)  # (C_in, m, m, k, k)
+    if kind != "conv":
+        output = windows.max(axis=(3, 4)) if kind == "max" else windows.mean(axis=(3, 4))
+        return Example(padded, np.empty(0), np.empty(0), output)
+    weights, bias = _weights(out_channels, in_channels // groups, kernel_size)
+    grouped = windows.reshape(groups, -1, *windows.shape[1:])  # (G, C_in / G, m, m, k, k)
+    kernels = weights.reshape(groups, -1, *weights.shape[1:])  # (G, C_out / G, C_in / G, k, k)
+    output = np.stack([np.tensordot(w, x, axes=((1, 2, 3), (0, 3, 4))) for w, x in zip(kernels, grouped, strict=True)])
+    return Example(padded, weights, bias, output.reshape(out_channels, *output.shape[2:]) + bias[:, None, None])
+
+
+def _windows(padded: np.ndarray, kernel_size: int, stride: int, dilation: int) -> np.ndarray:
+    span = dilation * (kernel_size - 1) + 1
+    views = np.lib.stride_tricks.sliding_window_view(padded, (span, span), axis=(1, 2))
+    return views[:, ::stride, ::stride, ::dilation, ::dilation]
+
+
+def _image(size: int, channels: int, *, lecture: bool) -> np.ndarray:
+    """(channels, size, size) with values 0 to 4, or the lecture's 0 to 8 in the first channel."""
+    image = _digits(channels, size, size, seed=IMAGE_SEED) % 5.0
+    if lecture:
+        image[0] = LECTURE_POOLING
+    return image
+
+
+def _weights(filters: int, depth: int, kernel_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases from -1 to 2."""
+    values = np.array([-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, 2.0])
+    biases = np.array([1.0, 0.0, -1.0, 2.0])
+    digits = _digits(filters, depth, kernel_size, kernel_size, seed=WEIGHT_SEED)
+    return values[digits % 7], biases[np.arange(filters) % 4]
+
+
+def _digits(*shape: int, seed: int) -> np.ndarray:
+    """Integers from 0 to 65535 that look random and depend on the position only (a 32-bit hash)."""
+    index = np.arange(np.prod(shape), dtype=np.uint32) + np.uint32(seed * 1000)
+    for multiplier in (2654435769, 2246822519):
+        index = (index ^ (index >> np.uint32(15))) * np.uint32(multiplier)
+    return (index >> np.uint32(16)).astype(np.int64).reshape(shape)
+
+
+# ---- guesses ----------------------------------------------------------------------------------------------------
 
 
 def diagnose(setup: ConvSetup, guess: int) -> str:

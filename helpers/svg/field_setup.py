@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from helpers import conv_math
 from helpers.conv_math import FieldRow, InvalidSetting, Layer
-from helpers.svg.conv_setup import settings_of
+from helpers.svg.conv_setup import Setup
 
 
 def _vgg16() -> list[tuple[int, int, int, int, str]]:
@@ -34,7 +33,7 @@ PRESETS: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True)
-class FieldSetup:
+class FieldSetup(Setup):
     """A stack of layers over a line of ``size`` input pixels; a layer is (k, s[, p[, d[, name]]])."""
 
     size: int = 16
@@ -42,17 +41,10 @@ class FieldSetup:
     shown: int | None = None  # layers looked at, from the input upwards; None for all
     cell: int | None = None  # cell of the topmost layer looked at; None for the one nearest the middle of the input
 
-    @classmethod
-    def of(cls, state: Mapping[str, object] | str | None) -> FieldSetup:
-        """From the state of an explorer, the name of a preset, or nothing (three 3 × 3 layers)."""
-        settings = settings_of(cls, state, presets=PRESETS)
-        if "layers" in settings:
-            settings["layers"] = tuple(tuple(layer) for layer in settings["layers"])
-        return cls(**settings)
+    presets = PRESETS
 
-    def state(self) -> dict[str, object]:
-        """As a dict, which ``of`` takes back."""
-        return asdict(self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(tuple(layer) for layer in self.layers))
 
     @cached_property
     def stack(self) -> list[Layer]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from helpers import conv_math, svg
 from helpers.conv_math import InvalidSetting
-from helpers.svg.conv_setup import settings_of
+from helpers.svg.conv_setup import Setup
 
 WIDTH = 960.0  # px
 MOST_MAPS = 8  # drawn one by one; of more, the first and the last stand for all
@@ -17,8 +17,8 @@ SLOPE = (0.46, -0.30)  # where the width of a volume runs to, per px of its heig
 
 
 @dataclass(frozen=True)
-class VolumeSetup:
-    """A convolution on an input of in_channels × size × size."""
+class VolumeSetup(Setup):
+    """A convolution on an input of in_channels × size × size; by default the lecture's, six 5 × 5 filters."""
 
     in_channels: int = 3
     size: int = 32
@@ -26,15 +26,6 @@ class VolumeSetup:
     stride: int = 1
     padding: int = 0
     out_channels: int = 6
-
-    @classmethod
-    def of(cls, state: Mapping[str, int] | None) -> VolumeSetup:
-        """From the state of a volume view, or nothing: the lecture's 3 × 32 × 32 and six 5 × 5 filters."""
-        return cls(**settings_of(cls, state, presets={}))
-
-    def state(self) -> dict[str, int]:
-        """As a dict, which ``of`` takes back."""
-        return asdict(self)
 
     def output_size(self) -> int:
         conv_math.parameter_count(self.in_channels, self.out_channels, self.kernel_size)  # checks the channels
