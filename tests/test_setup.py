@@ -1,4 +1,4 @@
-"""From one file to a working kit: colab_setup.py, the environment, the commands, the diagnosis."""
+"""From one file to a working kit: colab_setup.py, the environment, the diagnosis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ast
 import errno
 import importlib.util
 import io
-import json
 import os
 import shutil
 import signal
@@ -18,13 +17,11 @@ from pathlib import Path
 from types import ModuleType
 
 import fake_colab
-import nbformat
 import pytest
 from http_server import drop, lie, serve, status, well
 from packaging.version import Version
 
-from helpers import __main__, diagnosis, drive, environment, machine, runtime
-from helpers.commands import address, record, run, test
+from helpers import diagnosis, drive, environment, machine, runtime
 
 KIT = Path(__file__).resolve().parents[1]
 FILES = {"helpers/__init__.py": "", "helpers/runtime.py": "found = True", "pyproject.toml": "[project]"}
@@ -141,46 +138,34 @@ def test_a_failed_download_leaves_nothing_and_can_be_repeated(alone, monkeypatch
         assert alone.is_kit(alone.bring())
 
 
-def test_half_a_zip_file_is_refused(alone: ModuleType, tmp_path: Path, monkeypatch) -> None:
-    whole = zipped(FILES)
-    (tmp_path / "kit.zip").write_bytes(whole[: len(whole) // 2])
+def test_half_a_zip_and_a_zip_of_something_else_are_refused(alone: ModuleType, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("KIT_SOURCE", str(tmp_path / "kit.zip"))
-    with pytest.raises(alone.SetupError, match="not a whole zip file"):
-        alone.bring()
-    assert leftovers() == []
+    whole, photos = zipped(FILES), zipped({"cat.jpg": "meow"})
+    for body, why in ((whole[: len(whole) // 2], "not a whole zip file"), (photos, "does not hold the course kit")):
+        (tmp_path / "kit.zip").write_bytes(body)
+        with pytest.raises(alone.SetupError, match=why):
+            alone.bring()
+        assert leftovers() == []
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "a/../../evil.py", "/evil.py", "C:/evil.py", "..\\evil.py"])
-def test_entries_that_leave_the_folder_are_refused(alone: ModuleType, tmp_path: Path, monkeypatch, name: str) -> None:
-    (tmp_path / "kit.zip").write_bytes(zipped({**FILES, name: "bad"}, top=""))
+def test_entries_that_leave_the_folder_are_refused(alone: ModuleType, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("KIT_SOURCE", str(tmp_path / "kit.zip"))
-    with pytest.raises(alone.SetupError, match="would leave the folder"):
-        alone.bring()
-    assert not list(tmp_path.rglob("evil.py"))
-    assert leftovers() == []
+    for name in ("../evil.py", "a/../../evil.py", "/evil.py", "C:/evil.py", "..\\evil.py"):
+        (tmp_path / "kit.zip").write_bytes(zipped({**FILES, name: "bad"}, top=""))
+        with pytest.raises(alone.SetupError, match="would leave the folder"):
+            alone.bring()
+        assert not list(tmp_path.rglob("evil.py"))
+        assert leftovers() == []
 
 
-def test_a_zip_of_something_else_is_refused(alone: ModuleType, tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "photos.zip").write_bytes(zipped({"cat.jpg": "meow"}))
-    monkeypatch.setenv("KIT_SOURCE", str(tmp_path / "photos.zip"))
-    with pytest.raises(alone.SetupError, match="does not hold the course kit"):
-        alone.bring()
-
-
-def test_an_address_that_was_never_set_is_named(alone: ModuleType, monkeypatch) -> None:
+def test_why_nothing_can_be_fetched_is_said(alone: ModuleType, monkeypatch) -> None:
     monkeypatch.setattr(alone, "ADDRESS", "your-name/cnn-course-kit")
     with pytest.raises(alone.SetupError, match="colab_setup.py address OWNER/NAME"):
         alone.bring()
-
-
-def test_offline_and_absent_is_said(alone: ModuleType, monkeypatch) -> None:
     monkeypatch.setattr(alone, "ADDRESS", "somebody/something")
     monkeypatch.setenv("KIT_OFFLINE", "1")
     with pytest.raises(alone.SetupError, match="KIT_OFFLINE=1 forbids fetching it"):
         alone.bring()
-
-
-def test_no_network_is_said(alone: ModuleType, monkeypatch) -> None:
     monkeypatch.setenv("KIT_SOURCE", "http://127.0.0.1:9/main.zip")
     with pytest.raises(alone.SetupError, match="Check the network and the address"):
         alone.bring()
@@ -214,7 +199,8 @@ def test_an_old_python_gets_a_sentence(alone: ModuleType, monkeypatch) -> None:
 
 
 def test_the_one_file_brings_the_real_kit_and_hands_over(alone: ModuleType, tmp_path: Path) -> None:
-    kit = [KIT / "pyproject.toml", KIT / "colab_setup.py", *(KIT / "helpers").glob("*.py")]
+    code = [*(KIT / "helpers").rglob("*.py"), *(KIT / "tests" / "tools").glob("*.py")]
+    kit = [KIT / "pyproject.toml", KIT / "colab_setup.py", *code]
     files = {path.relative_to(KIT).as_posix(): path.read_text(encoding="utf-8") for path in kit}
     (tmp_path / "kit.zip").write_bytes(zipped(files))
     env = {**os.environ, "KIT_SOURCE": str(tmp_path / "kit.zip"), "PYTHONPATH": ""}
@@ -427,59 +413,6 @@ def test_when_pip_fails_the_usual_causes_are_named(monkeypatch) -> None:
         environment.install(sys.executable, str(KIT), ["torch"], {})
 
 
-# ----------------------------------------------------------------------------------------------------- address
-
-
-@pytest.fixture
-def fork(tmp_path: Path) -> Path:
-    """A copy of everything that holds the address."""
-    for pattern in address.PLACES:
-        for path in KIT.glob(pattern):
-            target = tmp_path / path.relative_to(KIT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    return tmp_path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_address_is_written_everywhere_and_nothing_else_moves(fork: Path) -> None:
-    old, before = address.current(fork), contents(fork)
-    changed = address.address("Some-One/cnn.2", kit=fork)
-    after = contents(fork)
-    assert {str(path.relative_to(fork)) for path in changed} == {name for name in before if before[name] != after[name]}
-    assert {"colab_setup.py", "README.md"} <= {path.name for path in changed}
-    for name, text in after.items():
-        assert f"github.com/{old}".encode() not in text and f"github/{old}".encode() not in text, name
-        assert text.count(b"Some-One/cnn.2") == before[name].count(old.encode()), name
-    for path in fork.glob("notebooks/*.ipynb"):
-        nbformat.validate(nbformat.read(path, as_version=4))
-    assert address.address("Some-One/cnn.2", kit=fork) == []  # a second time: nothing to do
-    address.address(f"https://github.com/{old}.git", kit=fork)
-    assert contents(fork) == before
-
-
-def test_address_leaves_longer_names_and_other_text_alone(tmp_path: Path) -> None:
-    (tmp_path / "colab_setup.py").write_text('ADDRESS = "jo/kit"\r\n', newline="")
-    kept = "see jo/kit, github.com/jo/kit-2 and github.com/banjo/kit"
-    (tmp_path / "README.md").write_text(f"{kept}, https://github.com/jo/kit/issues, https://github.com/jo/kit.")
-    address.address("al/kit", kit=tmp_path)
-    assert (tmp_path / "README.md").read_text() == (
-        f"{kept}, https://github.com/al/kit/issues, https://github.com/al/kit."
-    )
-    assert (tmp_path / "colab_setup.py").read_bytes() == b'ADDRESS = "al/kit"\r\n'
-
-
-@pytest.mark.parametrize("wrong", ["", "kit", "a/b/c", "a b/kit", "https://gitlab.com/a/b", "-a/b", 'a/b"'])
-def test_address_is_checked(fork: Path, wrong: str) -> None:
-    before = contents(fork)
-    with pytest.raises(ValueError, match="form OWNER/NAME"):
-        address.address(wrong, kit=fork)
-    assert contents(fork) == before
-
-
 # --------------------------------------------------------------------------------------------------- diagnosis
 
 
@@ -572,155 +505,3 @@ def test_colab_without_gpu_and_drive(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("KIT_PERSIST", str(fake.my_drive / "kit"))
     text = runtime.describe()
     assert "drive.mount()" not in text and "LOST" not in text
-
-
-def test_diagnose_exits_with_1_when_something_is_wrong(monkeypatch, capsys) -> None:
-    assert __main__.main(["diagnose"]) == 0
-    monkeypatch.setenv("KIT_PROFILE", "fast")
-    assert __main__.main([]) == 1
-    assert "!! profile" in capsys.readouterr().out
-
-
-# ------------------------------------------------------------------------------------------- run, record, test
-
-
-def notebook(path: Path, *sources: str) -> Path:
-    cells = [nbformat.v4.new_markdown_cell("# Tiny\n\n## 1. Work"), *map(nbformat.v4.new_code_cell, sources)]
-    for cell in cells:
-        cell.id = f"cell-{cells.index(cell)}"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    return path
-
-
-SAVES = (
-    "import json, os, pathlib\nfrom helpers import runtime\n"
-    "folder = pathlib.Path(os.environ['KIT_RESULTS'])\n"
-    "(folder / 'model.pt').write_bytes(b'weights')\n"
-    "(folder / 'summary.json').write_text(json.dumps({'data': 'toys', 'model': 'tiny', 'test_accuracy': 93.24}))"
-)
-
-
-def test_run_leaves_notebook_page_and_model(tmp_path: Path, capfd) -> None:
-    source = notebook(tmp_path / "tiny.ipynb", SAVES, "from IPython.display import Markdown\nMarkdown('*done*')")
-    before = source.read_bytes()
-    assert __main__.main(["run", str(source), "--results", str(tmp_path / "results")]) == 0
-    shown = capfd.readouterr()
-    [folder] = (tmp_path / "results").iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["model.pt", "summary.json", "tiny.html", "tiny.ipynb"]
-    executed = nbformat.read(folder / "tiny.ipynb", as_version=4)
-    assert [cell.execution_count for cell in executed.cells[1:]] == [1, 2]
-    assert "<em>done</em>" in (folder / "tiny.html").read_text(encoding="utf-8")
-    assert "Test accuracy: 93.2 % (tiny on toys)" in shown.out
-    assert shown.out.rstrip().endswith(f"Results: {folder}")
-    assert "2/2 cells 1. Work" in shown.err
-    assert source.read_bytes() == before
-
-
-def test_run_says_which_cell_failed_and_keeps_the_rest(tmp_path: Path, capfd) -> None:
-    source = notebook(tmp_path / "bad.ipynb", "print('before')", "a = 1\nb = a / 0\nc = 3", "print('after')")
-    assert run.run(str(source), results=tmp_path / "results") == 1
-    shown = capfd.readouterr().out
-    assert "Code cell 2 failed:\n    a = 1\n    b = a / 0\n    c = 3\nZeroDivisionError: division by zero" in shown
-    [folder] = (tmp_path / "results").iterdir()
-    kept = nbformat.read(folder / "bad.ipynb", as_version=4).cells
-    assert kept[1].outputs[0].text == "before\n" and kept[3].execution_count is None
-    assert (folder / "bad.html").exists()
-
-
-def test_run_survives_a_kernel_that_dies(tmp_path: Path) -> None:
-    source = notebook(tmp_path / "dies.ipynb", "import os\nos._exit(9)")
-    stopped = run.execute(nbformat.read(source, as_version=4), cwd=tmp_path, env=dict(os.environ))
-    assert "Code cell 1 failed" in str(stopped) and "The kernel died" in str(stopped)
-
-
-def test_notebooks_are_found_by_path_name_and_number(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(run, "KIT", tmp_path)
-    (tmp_path / "notebooks").mkdir()
-    for name in ("07_finetuning_bcdp", "01_one", "01_two"):
-        notebook(tmp_path / "notebooks" / f"{name}.ipynb")
-    assert run.find_notebook().stem == "07_finetuning_bcdp"
-    assert run.find_notebook("07") == run.find_notebook("07_finetuning_bcdp.ipynb")
-    assert run.find_notebook(str(tmp_path / "notebooks" / "01_one.ipynb")).stem == "01_one"
-    with pytest.raises(ValueError, match="'01' is not one notebook. There are: 01_one, 01_two, 07_fine"):
-        run.find_notebook("01")
-    with pytest.raises(ValueError, match="'42' is no notebook"):
-        run.find_notebook("42")
-
-
-def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
-    assert len({run.new_folder(tmp_path) for _ in range(5)}) == 5
-
-
-def test_a_long_cell_is_shown_by_its_first_lines() -> None:
-    shown = str(run.CellFailure(3, "\n".join(f"line{n}" for n in range(30)), "Error: no")).splitlines()
-    assert shown[0] == "Code cell 3 failed:" and shown[6] == "    line5" and shown[7:] == ["    ...", "Error: no"]
-
-
-def test_record_stores_outputs_and_nothing_of_the_machine(tmp_path: Path) -> None:
-    source = notebook(
-        tmp_path / "tiny.ipynb",
-        "import os\nprint(os.environ['KIT_HOME'], os.environ['KIT_OFFLINE'], os.environ['KIT_PROFILE'])",
-        "import ipywidgets\nipywidgets.IntSlider()",
-        "1 + 1",
-    )
-    assert record.record([str(source)]) == 0
-    stored = nbformat.read(source, as_version=4)
-    cells = stored.cells[1:]
-    assert [cell.execution_count for cell in cells] == [1, 2, 3]
-    assert cells[0].outputs[0].text == "$KIT_HOME 1 quick\n"
-    assert list(cells[1].outputs[0].data) == ["text/plain"]
-    assert cells[2].outputs[0].execution_count == 3 and cells[2].outputs[0].data["text/plain"] == "2"
-    assert all("execution" not in cell.metadata for cell in stored.cells)
-    assert dict(stored.metadata) == {"kernelspec": record.KERNEL, "language_info": {"name": "python"}}
-
-
-def test_record_leaves_a_failing_notebook_as_it_was(tmp_path: Path, capsys, monkeypatch) -> None:
-    source = notebook(tmp_path / "bad.ipynb", "print(1)", "1 / 0")
-    before = source.read_bytes()
-    failure = run.CellFailure(2, "1 / 0", "ZeroDivisionError")
-    monkeypatch.setattr(run, "execute", lambda notebook, cwd, env: failure)
-    assert record.record([str(source)]) == 1
-    assert source.read_bytes() == before
-    assert "Code cell 2 failed" in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.ipynb"]
-
-
-def test_test_compares_stored_outputs_in_folders_of_its_own(tmp_path: Path, capfd) -> None:
-    persist = "import os, pathlib\nprint(pathlib.Path(os.environ['KIT_PERSIST']).name)"
-    path = notebook(tmp_path / "tiny.ipynb", persist, "print(2)")
-    content = nbformat.read(path, as_version=4)
-    for count, (cell, text) in enumerate(zip(content.cells[1:], ["tiny\n", "3\n"], strict=True), start=1):
-        cell.execution_count = count
-        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
-    nbformat.write(content, path)
-    options = ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", "-c", str(KIT / "pyproject.toml")]
-    assert test.run_tests([str(path), *options]) == 1
-    shown = capfd.readouterr().out
-    assert "1 failed, 1 passed" in shown.splitlines()[-1]
-    assert "tiny.ipynb::Cell 1\n" in shown and "seconds a notebook" in shown
-
-
-def test_test_gives_its_options_to_pytest(monkeypatch) -> None:
-    seen = {}
-    monkeypatch.setattr(run, "call", lambda command, cwd, env: seen.update(command=command, cwd=cwd, env=env) or 5)
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.setenv("KIT_PROFILE", "full")
-    assert __main__.main(["test", "-k", "conv", "--co"]) == 5
-    assert seen["command"][-3:] == ["-k", "conv", "--co"] and "--nbval" in seen["command"]
-    assert seen["cwd"] == KIT and seen["env"]["PYTHONPATH"].split(os.pathsep)[0] == str(KIT)
-    assert seen["env"]["KIT_OFFLINE"] == "1" and seen["env"]["KIT_PROFILE"] == "quick"
-    assert "MPLBACKEND" not in seen["env"]  # figures stay in the notebooks
-    assert seen["env"]["KIT_HOME"] != os.environ["KIT_HOME"] and seen["env"]["TORCH_HOME"]
-
-
-def test_lab_opens_the_notebooks(monkeypatch) -> None:
-    seen = {}
-    monkeypatch.setattr(run, "call", lambda command, cwd, env: seen.update(command=command) or 0)
-    assert __main__.main(["lab", "--no-browser"]) == 0
-    assert seen["command"][1:] == ["-m", "jupyterlab", str(KIT / "notebooks"), "--no-browser"]
-
-
-def test_summary_that_is_not_there_or_broken(tmp_path: Path) -> None:
-    assert run.read_summary(tmp_path) == {}
-    (tmp_path / "summary.json").write_text(json.dumps({"test_accuracy": 90})[:-3])
-    assert run.read_summary(tmp_path) == {}

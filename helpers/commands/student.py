@@ -8,37 +8,28 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-KIT = Path(__file__).resolve().parents[2]
+from helpers import machine
+from helpers.commands import run
 
 
-def student(folder: str | Path) -> int:
-    """Write the copies into ``folder`` and say what was done; returns the exit status."""
-    folder = Path(folder).expanduser().resolve()
-    written, kept = copy(folder)
-    print(f"Notebooks without outputs: {len(written)} new in {folder}")
-    if kept:
-        print(f"Kept as they are, since they were changed: {', '.join(path.name for path in kept)}")
-        print("For a fresh copy of one, rename yours and run the same command again.")
-    return 0
-
-
-def copy(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Copy every notebook into ``folder``; returns what was written, and what was kept.
-
-    A file that is there is never overwritten; it counts as kept when it differs from the copy.
-    """
+def student(to: str | Path) -> int:
+    """Copy every notebook into the folder ``to`` and say what was done; a file that is there is never overwritten."""
+    folder = Path(to).expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    written, kept = [], []
-    for source in sorted((KIT / "notebooks").glob("*.ipynb")):
+    written, kept = 0, []
+    for source in run.find_notebooks():
         target, text = folder / source.name, without_outputs(source.read_text(encoding="utf-8"))
         if not target.exists():
-            fresh = target.with_name(f".{target.name}.new")
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(target)
-            written.append(target)
+            with machine.replacing(target) as partial:
+                partial.write_text(text, encoding="utf-8")
+            written += 1
         elif target.read_text(encoding="utf-8") != text:
-            kept.append(target)
-    return written, kept
+            kept.append(target.name)
+    print(f"Notebooks without outputs: {written} new in {folder}")
+    if kept:
+        print(f"Kept as they are, since they were changed: {', '.join(kept)}")
+        print("For a fresh copy of one, rename yours and run the same command again.")
+    return 0
 
 
 def without_outputs(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``python -m helpers test --colab``: every notebook from its first cell, as on Google Colab.
+"""``colab_setup.py test --colab``: every notebook from its first cell, as on Google Colab.
 
 A replica is Python 3.13 with the versions of ``tests/colab/constraints.txt`` and a stand-in for ``google.colab``. Each
 notebook lies alone in an empty folder; its set-up cell fetches everything else, from a local server in the place of
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,9 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from helpers.commands import record, run, test
+import settings
+
+from helpers.commands import run
 
 PYTHON = "3.13"
 FOLDER = run.KIT / ".venv-colab"
@@ -30,15 +33,15 @@ REPLICA = run.KIT / "tests" / "colab"
 CONSTRAINTS = REPLICA / "constraints.txt"
 PUBLISHED = "https://raw.githubusercontent.com/googlecolab/backend-info/main/pip-freeze.txt"
 ONLY_FOR_TESTS = ("nbval",)  # what Colab does not ship and the comparison needs
+NBVAL = ["--nbval", "--nbval-current-env", f"--nbval-sanitize-with={run.KIT / 'tests' / 'nbval_sanitize.cfg'}"]
 MADE = re.compile(  # what lies in a copy of the kit and does not belong to it
     r"(results|build|dist|\.venv[^/]*)/|(.*/)?(__pycache__|[^/]+\.egg-info|\.(pytest|ruff)_cache|\.hypothesis|\.ipynb_checkpoints)/"
 )
 
 
-def run_tests(arguments: Sequence[str] = ()) -> int:
+def run_notebooks(names: Sequence[str] = ()) -> int:
     """Run every notebook (or those named, "01 07") in the replica; returns the exit status, 0 when all passed."""
-    notebooks = [run.find_notebook(name) for name in arguments]
-    notebooks = notebooks or sorted((run.KIT / "notebooks").glob("*.ipynb"))
+    notebooks = run.find_notebooks(names)
     python = replica()
     before = frozen(python)
     failed, lines = 0, []
@@ -91,7 +94,9 @@ def run_notebook(python: Path, notebook: Path, scratch: Path, url: str) -> int:
     content = scratch / notebook.stem
     content.mkdir()
     shutil.copy(notebook, content)
-    env = record.fresh_environment(scratch, persist=notebook.stem) | {
+    env = {
+        **os.environ,
+        **settings.fresh(scratch, persist=notebook.stem),
         "PYTHONPATH": str(REPLICA / "site"),
         "COLAB_REPLICA_SERVER": url,
         "COLAB_REPLICA_DRIVE": str(scratch / "drive" / notebook.stem),
@@ -99,7 +104,7 @@ def run_notebook(python: Path, notebook: Path, scratch: Path, url: str) -> int:
     }
     results = [f"--rootdir={content}", "-p", "no:cacheprovider", "--color=no", "-q", "--no-header"]
     results.append("--disable-warnings")  # of packages that are older than this Python
-    command = [str(python), "-m", "pytest", *test.NBVAL, *results, notebook.name]
+    command = [str(python), "-m", "pytest", *NBVAL, *results, notebook.name]
     return run.call(command, cwd=content, env=env)
 
 
@@ -141,12 +146,12 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def refresh(source: str = PUBLISHED) -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Write the versions that Colab publishes now into ``tests/colab/constraints.txt``, and say what changed."""
-    with urllib.request.urlopen(source, timeout=60) as response:
+    with urllib.request.urlopen(PUBLISHED, timeout=60) as response:
         published = response.read().decode()
     old = CONSTRAINTS.read_text()
-    new, changes = refreshed(old, published, source=f"{source}, {time.strftime('%Y-%m-%d')}")
+    new, changes = refreshed(old, published, source=f"{PUBLISHED}, {time.strftime('%Y-%m-%d')}")
     CONSTRAINTS.write_text(new)
     print("\n".join(changes) or "Nothing changed.")
     return 0

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 KIT = Path(__file__).resolve().parents[2]
-PLACES = ("*.md", "*.py", "*.toml", "*.yml", "helpers/*.py", "notebooks/*.ipynb", ".github/workflows/*.yml")
+PLACES = ("*.md", "*.py", "*.toml", "*.yml", "helpers/**/*.py", "notebooks/*.ipynb", ".github/workflows/*.yml")
 BEFORE = ("github/", "github.com/", "githubusercontent.com/", 'ADDRESS = "')
 
 
@@ -41,3 +41,12 @@ def _rewrite(path: Path, pattern: re.Pattern[bytes], new: bytes) -> bool:
     if after != before:
         path.write_bytes(after)
     return after != before
+
+
+def main(arguments: list[str]) -> int:
+    """Write the address and say where."""
+    changed = address(" ".join(arguments))
+    for path in changed:
+        print(f"  {path.relative_to(KIT)}")
+    print(f"{len(changed)} files changed; the address is {current()}.")
+    return 0
