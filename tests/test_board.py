@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import threading
 import time
 from xml.etree import ElementTree
@@ -9,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from helpers.svg import Picture
@@ -264,7 +268,10 @@ def test_the_picture_of_a_state():
     assert "x: 1,000 steps, learning rate 0.1" in picture.alt and "93.5 % of the validation" in picture.alt
     assert "6 filters of 5 × 5" in picture.alt and "training loss 2.30 at the first step" in picture.alt
     assert picture.count("<polyline") == 2 and ">learning rate 0.1<" in picture
-    assert "#000000" in picture and "#ffffff" in picture  # lowest and highest weight
+    drawn = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in re.findall(r'base64,([^"]+)"', picture)]
+    assert [(image.shape, image.min(), image.max()) for image in drawn] == [((5, 5, 3), 0, 255)] * 6
+    brightest = [int(image[..., 0].argmax()) for image in drawn]
+    assert brightest == state.filters.reshape(6, -1).argmax(axis=1).tolist()
     curve = picture.split('<polyline points="')[1].split('"')[0].split()
     assert len(curve) == svg_board.CURVE_POINTS
 

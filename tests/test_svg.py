@@ -17,11 +17,10 @@ from PIL import ImageFont
 
 from helpers import svg
 from helpers.conv_math import InvalidSetting
-from helpers.svg import field_setup
+from helpers.svg import field
 from helpers.svg.conv import conv_picture, formula
 from helpers.svg.conv_setup import PRESETS, ConvSetup, diagnose
-from helpers.svg.field import field_picture
-from helpers.svg.field_setup import FieldSetup
+from helpers.svg.field import FieldSetup, field_picture
 from helpers.svg.volume import VolumeSetup, volume_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -292,7 +291,7 @@ def test_a_wrong_guess_is_recognised(state, guess, sentence):
 def test_states_go_there_and_back_and_unknown_names_are_named():
     for preset in PRESETS:
         assert ConvSetup.of(ConvSetup.of(preset).state()) == ConvSetup.of(preset)
-    for preset in field_setup.PRESETS:
+    for preset in field.PRESETS:
         assert FieldSetup.of(FieldSetup.of(preset).state()) == FieldSetup.of(preset)
     with pytest.raises(ValueError, match="there is no preset 'LeNet C7'; there are: First steps"):
         conv_picture("LeNet C7")
@@ -377,7 +376,7 @@ def test_the_volume_picture_of_the_lecture():
 
 PICTURES = (
     [(f"conv {name}", conv_picture, state) for name, state in PRESETS.items()]
-    + [(f"field {name}", field_picture, state) for name, state in field_setup.PRESETS.items()]
+    + [(f"field {name}", field_picture, state) for name, state in field.PRESETS.items()]
     + [
         ("widest kernel", conv_picture, {"size": 12, "kernel_size": 7, "padding": 3}),
         ("widest grids", conv_picture, {"size": 12, "kernel_size": 1, "padding": 6}),

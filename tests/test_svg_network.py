@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from helpers import dissect
+from helpers import dissect, svg
 from helpers.dissect import Dissection
 from helpers.plotting import networks
 from helpers.svg import network
@@ -47,7 +47,7 @@ def test_words_neither_touch_nor_leave_the_paper(name: str, font_px: int) -> Non
         left = x - width / 2 if text.get("text-anchor") == "middle" else x
         lines.setdefault(y, []).append((left, left + width))
         assert size < y < height - 0.2 * size
-        assert left >= 0 and left + width <= network.WIDTH
+        assert left >= 0 and left + width <= svg.WIDTH
         assert size >= 0.7 * font_px
     for spans in lines.values():
         ordered = sorted(spans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.svg import Picture, conv_setup, field_setup
+from helpers.svg import Picture, conv_setup, field
 from helpers.svg.conv import conv_picture
 from helpers.svg.field import field_picture
 from helpers.svg.volume import volume_picture
@@ -231,7 +231,7 @@ def test_the_cell_can_be_moved_and_returns_to_the_middle():
     assert explorer.state["cell"] == 4
 
 
-@pytest.mark.parametrize("name", field_setup.PRESETS)
+@pytest.mark.parametrize("name", field.PRESETS)
 def test_field_presets(name):
     explorer = ReceptiveFieldExplorer()
     explorer.preset.value = name

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.svg.zoo import WIDTH, Entry, families, frontier, zoo_picture
+from helpers.svg import WIDTH
+from helpers.svg.zoo import Entry, families, frontier, zoo_picture
 from helpers.widgets import network
 from helpers.widgets.network import NetworkExplorer
 from helpers.widgets.zoo import START, ZooExplorer

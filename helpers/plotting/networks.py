@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.dissect.rows import WEIGHT_KINDS, Row
-from helpers.dissect.stages import Stage
+from helpers.dissect.tables import Stage
 from helpers.plotting import BLUE, GREEN, SKY, TEXT, TITLE, new_figure, with_alt
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from helpers import svg
 
-WIDTH = 940.0  # px
 CURVE_POINTS = 150  # a longer run is drawn as means over neighbouring steps
 MOST_FILTERS = 16
 
@@ -28,26 +28,22 @@ class BoardState:
 
 def board_picture(state: BoardState, *, font_px: int = 16) -> svg.Picture:
     """Loss and accuracy over the steps, a mark where the learning rate changed, and below them the filters."""
-    top = 3.8 * font_px
-    size = ((WIDTH - 11 * font_px) / 2, 12.0 * font_px)  # of the plotting area of a curve
-    steps = max(len(state.losses), 1)
-    left, right = 3.5 * font_px, 3.5 * font_px + size[0] + 5.5 * font_px
-    accuracy = [(float(step), value) for step, value in state.checks]
-    parts = [svg.text(font_px, 1.6 * font_px, _headline(state), size=font_px, bold=True)]
-    parts += _curve("training loss", _thinned(state.losses), left, top, size, steps, font_px, svg.VERMILION)
-    parts += _curve(
-        "validation pictures correct, %", accuracy, right, top, size, steps, font_px, svg.BLUE, highest=100.0
-    )
-    parts += _rate_marks(state.rates, left, top, size, steps, font_px)
-    y = top + size[1] + 3.4 * font_px
+    sheet, steps = svg.Sheet(font_px), max(len(state.losses), 1)
+    left, width, apart = 3.5 * font_px, (svg.WIDTH - 11 * font_px) / 2, 5.5 * font_px
+    sheet.text(font_px, 1.6 * font_px, _headline(state), bold=True)
+    losses = _thinned(state.losses)
+    highest = 1.1 * max((value for _, value in losses if np.isfinite(value)), default=1.0) or 1.0
+    loss = _Axes(left, 3.8 * font_px, width, 12.0 * font_px, steps, highest)
+    loss.draw(sheet, "training loss", losses, svg.VERMILION)
+    accuracy = _Axes(left + width + apart, 3.8 * font_px, width, 12.0 * font_px, steps, 100.0)
+    accuracy.draw(sheet, "validation pictures correct, %", state.checks, svg.BLUE)
+    _rate_marks(sheet, loss, state.rates)
+    sheet.y = loss.y + loss.height + 3.4 * font_px
     if state.filters is not None:
-        drawn, y = _filters(state.filters, y, font_px)
-        parts += drawn
+        _filters(sheet, state.filters)
     if state.problem:
-        drawn, y = _problem(state.problem, y, font_px)
-        parts += drawn
-    alt = _in_words(state)
-    return svg.document(parts, width=WIDTH, height=y + 0.5 * font_px, title="Training board", alt=alt)
+        sheet.note(("The training ended early:", svg.VERMILION, state.problem))
+    return sheet.picture(title="Training board", alt=_in_words(state), height=sheet.y + 0.5 * font_px)
 
 
 def _headline(state: BoardState) -> str:
@@ -78,105 +74,68 @@ def _thinned(values: Sequence[float]) -> list[tuple[float, float]]:
     return [(float(end), float(piece.mean())) for end, piece in zip(ends, pieces, strict=True)]
 
 
-def _curve(
-    title: str,
-    points: Sequence[tuple[float, float]],
-    x: float,
-    y: float,
-    size: tuple[float, float],
-    steps: int,
-    font_px: int,
-    colour: str,
-    *,
-    highest: float = 0.0,
-) -> list[str]:
-    """Axes with a line through the points; the vertical axis begins at 0."""
-    width, height = size
-    finite = [(at, value) for at, value in points if np.isfinite(value)]
-    top = highest or 1.1 * max((value for _, value in finite), default=1.0) or 1.0
-    small = 0.85 * font_px
+class _Axes(NamedTuple):
+    """Where a curve stands: its left and upper edge, its size, and the values at its right and upper end."""
 
-    def place(at: float, value: float) -> tuple[float, float]:
-        return x + width * at / steps, y + height * (1 - min(value / top, 1.0))
+    x: float
+    y: float
+    width: float
+    height: float
+    steps: int
+    highest: float
 
-    parts = [svg.text(x, y - 0.6 * font_px, title, size=font_px)]
-    for share in (0.0, 0.5, 1.0):
-        line = y + height * (1 - share)
-        parts.append(svg.segment(x, line, x + width, line))
-        parts.append(svg.text(x - 0.4 * font_px, line + 0.3 * font_px, f"{share * top:.3g}", size=small, anchor="end"))
-    below = y + height + 1.2 * font_px
-    parts.append(svg.text(x, below, "0", size=small, anchor="middle"))
-    parts.append(svg.text(x + width, below, f"{steps:,} steps", size=small, anchor="end"))
-    if finite:
-        parts.append(_line([place(*point) for point in finite], colour))
-    return parts
+    def across(self, step: float) -> float:
+        return self.x + self.width * min(step / self.steps, 1.0)
 
+    def up(self, value: float) -> float:
+        return self.y + self.height * (1 - min(value / self.highest, 1.0))
 
-def _line(points: Sequence[tuple[float, float]], colour: str) -> str:
-    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points[-1:])
-    return f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2.5"/>{dots}'
+    def draw(self, sheet: svg.Sheet, title: str, points: Sequence[tuple[float, float]], colour: str) -> None:
+        """The axes, from 0, and a line through the points; those that are no numbers are left out."""
+        font_px, right = sheet.font_px, self.x + self.width
+        sheet.text(self.x, self.y - 0.6 * font_px, title)
+        for value in (0.0, 0.5 * self.highest, self.highest):
+            y = self.up(value)
+            sheet.segment(self.x, y, right, y)
+            label = f"{value:.3g}"
+            sheet.text(self.x - 0.4 * font_px, y + 0.3 * font_px, label, size=sheet.small, anchor="end")
+        below = self.y + self.height + 1.2 * font_px
+        sheet.text(self.x, below, "0", size=sheet.small, anchor="middle")
+        sheet.text(right, below, f"{self.steps:,} steps", size=sheet.small, anchor="end")
+        places = [(self.across(step), self.up(value)) for step, value in points if np.isfinite(value)]
+        if places:
+            sheet.polyline(places, stroke=colour, line=2.5)
+            sheet.circle(*places[-1], 3, fill=colour)
 
 
-def _rate_marks(
-    rates: Sequence[tuple[int, float]], x: float, y: float, size: tuple[float, float], steps: int, font_px: int
-) -> list[str]:
+def _rate_marks(sheet: svg.Sheet, axes: _Axes, rates: Sequence[tuple[int, float]]) -> None:
     """A dashed line where somebody moved the learning rate, with the new value beside the last three of them."""
-    lines, labels = [], []
-    changes = [(at, rate) for at, rate in rates if at > 0]
-    for number, (at, rate) in enumerate(changes, -max(0, len(changes) - 3)):  # 0, 1 and 2: the last three
-        here = x + size[0] * min(at / steps, 1.0)
-        lines.append(svg.segment(here, y, here, y + size[1], stroke=svg.PURPLE, line=1.5, dash="5 4"))
-        if number >= 0:
-            late = here > x + 0.75 * size[0]
-            shift, anchor = (-0.3 * font_px, "end") if late else (0.3 * font_px, "start")
-            height = y + (1.0 + 1.2 * number) * font_px
-            look = {"size": 0.85 * font_px, "fill": svg.PURPLE, "anchor": anchor, "halo": True}
-            labels.append(svg.text(here + shift, height, f"learning rate {rate:.3g}", **look))
-    return lines + labels
+    font_px, changes = sheet.font_px, [(at, rate) for at, rate in rates if at > 0]
+    for at, _ in changes:
+        x = axes.across(at)
+        sheet.segment(x, axes.y, x, axes.y + axes.height, stroke=svg.PURPLE, line=1.5, dash="5 4")
+    for row, (at, rate) in enumerate(changes[-3:]):
+        x = axes.across(at)
+        shift, anchor = (-0.3 * font_px, "end") if x > axes.x + 0.75 * axes.width else (0.3 * font_px, "start")
+        y, words = axes.y + (1.0 + 1.2 * row) * font_px, f"learning rate {rate:.3g}"
+        sheet.text(x + shift, y, words, size=sheet.small, fill=svg.PURPLE, anchor=anchor, halo=True)
 
 
-def _filters(weights: np.ndarray, y: float, font_px: int) -> tuple[list[str], float]:
+def _filters(sheet: svg.Sheet, weights: np.ndarray) -> None:
     """The first filters side by side, each from its lowest weight (black) to its highest (white, or full colour)."""
-    count, channels, height, width = weights.shape
+    font_px, (count, channels, height, width) = sheet.font_px, weights.shape
     shown = min(count, MOST_FILTERS)
     said = f"the {count} filters of the first layer" if shown == count else f"{shown} of {count} filters"
-    parts = [svg.text(font_px, y, f"{said}, {height} × {width}, each on its own scale", size=font_px)]
-    columns = min(shown, 8)
-    cell = min(5.0 * font_px, (WIDTH - 2 * font_px) / columns - 0.8 * font_px) / max(height, width)
-    pitch = max(height, width) * cell + 0.8 * font_px
-    colours = _colours(weights[:shown])
-    for number in range(shown):
-        left = font_px + pitch * (number % columns)
-        above = y + 0.7 * font_px + pitch * (number // columns)
-        parts += _pixels(colours[number], left, above, cell)
-        parts.append(svg.rect(left, above, width * cell, height * cell, stroke=svg.INK, tip=f"filter {number}"))
-    return parts, y + 0.7 * font_px + pitch * -(-shown // columns) + 0.5 * font_px
-
-
-def _colours(weights: np.ndarray) -> list[list[list[str]]]:
-    """Every weight's colour: grey, or red-green-blue where the filters have three channels."""
-    finite = np.nan_to_num(weights.astype(float), nan=0.0, posinf=0.0, neginf=0.0)
+    sheet.text(font_px, sheet.y, f"{said}, {height} × {width}, each on its own scale")
+    finite = np.nan_to_num(weights[:shown].astype(float), nan=0.0, posinf=0.0, neginf=0.0).transpose(0, 2, 3, 1)
     low, high = (function(finite, axis=(1, 2, 3), keepdims=True) for function in (np.min, np.max))
-    values = np.round(255 * (finite - low) / np.maximum(high - low, 1e-12)).astype(int)
-    rgb = values if values.shape[1] == 3 else np.repeat(values[:, :1], 3, axis=1)
-    red, green, blue = rgb[:, 0], rgb[:, 1], rgb[:, 2]
-    return [[[f"#{v:06x}" for v in row] for row in one] for one in (red * 65536 + green * 256 + blue).tolist()]
-
-
-def _pixels(colours: Sequence[Sequence[str]], x: float, y: float, cell: float) -> list[str]:
-    shape = f'width="{cell + 0.3:.1f}" height="{cell + 0.3:.1f}"'  # a little overlap, so that no seam shows
-    return [
-        f'<rect x="{x + column * cell:.1f}" y="{y + row * cell:.1f}" {shape} fill="{colour}"/>'
-        for row, line in enumerate(colours)
-        for column, colour in enumerate(line)
-    ]
-
-
-def _problem(sentence: str, y: float, font_px: int) -> tuple[list[str], float]:
-    lines = svg.wrap(sentence, size=font_px, width=WIDTH - 4 * font_px)
-    height = (1.4 * len(lines) + 1.0) * font_px
-    parts = [svg.rect(font_px, y, WIDTH - 2 * font_px, height, stroke=svg.VERMILION, line=2, dash="7 5", radius=6)]
-    for number, line in enumerate(lines):
-        parts.append(svg.text(2 * font_px, y + (1.5 + 1.4 * number) * font_px, line, size=font_px))
-    return parts, y + height + 0.5 * font_px
+    values = np.round(255 * (finite - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
+    pixels = values if channels == 3 else np.repeat(values[..., :1], 3, axis=3)  # (K, h, w, 3)
+    pitch = min(5.8 * font_px, (svg.WIDTH - 2 * font_px) / 8)
+    unit = (pitch - 0.8 * font_px) / max(height, width)
+    for number, image in enumerate(pixels):
+        row, column = divmod(number, 8)
+        x, y = font_px + column * pitch, sheet.y + 0.7 * font_px + row * pitch
+        sheet.image(image, x, y, width * unit, height * unit, tip=f"filter {number}")
+        sheet.rect(x, y, width * unit, height * unit, stroke=svg.INK)
+    sheet.y += 1.2 * font_px + pitch * -(-shown // 8)

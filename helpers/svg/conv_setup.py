@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -136,7 +136,9 @@ class ConvSetup(Setup):
                 f"average pooling has no dilation, got dilation {self.dilation}",
                 "set the dilation to 1 or take max pooling",
             )
-        return conv_math.pool_output_size(self.size, self.kernel_size, **self.window)
+        return conv_math.pool_output_size(
+            self.size, self.kernel_size, stride=self.stride, padding=self.padding, dilation=self.dilation
+        )
 
     def steps(self) -> int:
         """How many output cells or input pixels there are to step through."""
@@ -148,11 +150,34 @@ class ConvSetup(Setup):
         """``step``, kept inside the range; the first one while the output is hidden."""
         return 0 if self.hidden else max(0, min(self.step, self.steps() - 1))
 
+    @property
+    def chosen(self) -> tuple[int, int]:
+        """Row and column of the output cell or input pixel that ``step`` points at."""
+        return divmod(self.at, self.output_size() if self.view == "output" else self.size)
+
+    @property
+    def drawn_filter(self) -> int:
+        """``filter``, kept inside the range."""
+        return min(self.filter, self.filters - 1)
+
+    @property
+    def drawn_channel(self) -> int:
+        """The input channel that ``channel`` points at among those that the filter reads."""
+        return self.reads()[min(self.channel, self.depth - 1)]
+
     def reads(self) -> range:
         """The input channels that the chosen filter reads."""
-        index = min(self.filter, self.filters - 1)
+        index = self.drawn_filter
         first = index if self.pooling else index // (self.out_channels // self.groups) * self.depth
         return range(first, first + self.depth)
+
+    def outputs_using(self, pixel: int) -> tuple[int, ...]:
+        """The outputs along one axis whose windows read input ``pixel``."""
+        return conv_math.outputs_using(pixel, self.size, self.kernel_size, **self.window)
+
+    def dropped(self) -> conv_math.Dropped:
+        """What the floor leaves unread at the end of an axis."""
+        return conv_math.dropped(self.size, self.kernel_size, **self.window)
 
 
 # ---- the numbers in the grids: small, whole, and the same on every machine ----------------------------------------
@@ -160,6 +185,7 @@ class ConvSetup(Setup):
 LECTURE_POOLING = ((1, 1, 2, 4), (5, 6, 7, 8), (3, 2, 1, 0), (1, 2, 3, 4))  # CS231n, lecture 5
 
 IMAGE_SEED, WEIGHT_SEED = 33, 50  # chosen so that the first pictures have varied numbers and few zeros
+WEIGHTS, BIASES = np.array([-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, 2.0]), np.array([1.0, 0.0, -1.0, 2.0])
 
 
 class Example(NamedTuple):
@@ -173,51 +199,28 @@ class Example(NamedTuple):
 
 def example(setup: ConvSetup) -> Example:
     """The numbers of a setup; what is looked at (step, channel, filter) makes no difference to them."""
-    return _example(
-        setup.kind, setup.size, setup.kernel_size, setup.stride, setup.padding, setup.dilation,
-        setup.in_channels, setup.out_channels, setup.groups,
-    )  # fmt: skip
+    return _example(replace(setup, view="output", step=0, channel=0, filter=0, predict=False, guess=None))
 
 
 @functools.lru_cache(maxsize=8)  # stepping through one setup computes it once
-def _example(
-    kind: str, size: int, kernel_size: int, stride: int, padding: int, dilation: int,
-    in_channels: int, out_channels: int, groups: int,
-) -> Example:  # fmt: skip
-    image = _image(size, in_channels, lecture=kind != "conv" and size == 4)
-    edge = -np.inf if kind == "max" else 0.0  # padding never wins a maximum
-    padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding)), constant_values=edge)
-    windows = _windows(padded, kernel_size, stride, dilation)  # (C_in, m, m, k, k)
-    if kind != "conv":
-        output = windows.max(axis=(3, 4)) if kind == "max" else windows.mean(axis=(3, 4))
-        return Example(padded, np.empty(0), np.empty(0), output)
-    weights, bias = _weights(out_channels, in_channels // groups, kernel_size)
-    grouped = windows.reshape(groups, -1, *windows.shape[1:])  # (G, C_in / G, m, m, k, k)
-    kernels = weights.reshape(groups, -1, *weights.shape[1:])  # (G, C_out / G, C_in / G, k, k)
-    output = np.stack([np.tensordot(w, x, axes=((1, 2, 3), (0, 3, 4))) for w, x in zip(kernels, grouped, strict=True)])
-    return Example(padded, weights, bias, output.reshape(out_channels, *output.shape[2:]) + bias[:, None, None])
-
-
-def _windows(padded: np.ndarray, kernel_size: int, stride: int, dilation: int) -> np.ndarray:
-    span = dilation * (kernel_size - 1) + 1
-    views = np.lib.stride_tricks.sliding_window_view(padded, (span, span), axis=(1, 2))
-    return views[:, ::stride, ::stride, ::dilation, ::dilation]
-
-
-def _image(size: int, channels: int, *, lecture: bool) -> np.ndarray:
-    """(channels, size, size) with values 0 to 4, or the lecture's 0 to 8 in the first channel."""
-    image = _digits(channels, size, size, seed=IMAGE_SEED) % 5.0
-    if lecture:
+def _example(setup: ConvSetup) -> Example:
+    image = _digits(setup.in_channels, setup.size, setup.size, seed=IMAGE_SEED) % 5.0
+    if setup.pooling and setup.size == 4:
         image[0] = LECTURE_POOLING
-    return image
-
-
-def _weights(filters: int, depth: int, kernel_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and biases from -1 to 2."""
-    values = np.array([-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, 2.0])
-    biases = np.array([1.0, 0.0, -1.0, 2.0])
-    digits = _digits(filters, depth, kernel_size, kernel_size, seed=WEIGHT_SEED)
-    return values[digits % 7], biases[np.arange(filters) % 4]
+    edge = -np.inf if setup.kind == "max" else 0.0  # padding never wins a maximum
+    padding = (setup.padding, setup.padding)
+    padded = np.pad(image, ((0, 0), padding, padding), constant_values=edge)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (setup.span, setup.span), axis=(1, 2))
+    windows = windows[:, :: setup.stride, :: setup.stride, :: setup.dilation, :: setup.dilation]  # (C_in, m, m, k, k)
+    if setup.pooling:
+        output = windows.max(axis=(3, 4)) if setup.kind == "max" else windows.mean(axis=(3, 4))
+        return Example(padded, np.empty(0), np.empty(0), output)
+    digits = _digits(setup.out_channels, setup.depth, setup.kernel_size, setup.kernel_size, seed=WEIGHT_SEED)
+    weights, bias = WEIGHTS[digits % len(WEIGHTS)], BIASES[np.arange(setup.out_channels) % len(BIASES)]
+    grouped = windows.reshape(setup.groups, -1, *windows.shape[1:])  # (G, C_in / G, m, m, k, k)
+    kernels = weights.reshape(setup.groups, -1, *weights.shape[1:])  # (G, C_out / G, C_in / G, k, k)
+    output = np.stack([np.tensordot(w, x, axes=((1, 2, 3), (0, 3, 4))) for w, x in zip(kernels, grouped, strict=True)])
+    return Example(padded, weights, bias, output.reshape(len(bias), *output.shape[2:]) + bias[:, None, None])
 
 
 def _digits(*shape: int, seed: int) -> np.ndarray:

@@ -2,99 +2,87 @@
 
 from __future__ import annotations
 
-from helpers import conv_math, svg
+from helpers import svg
+from helpers.conv_math import Dropped
 from helpers.svg.conv_setup import ConvSetup
 
 
-def draw(setup: ConvSetup, y: float, *, width: float, font_px: int) -> tuple[list[str], float]:
-    """The strip from y downwards; returns the parts and where they end."""
-    left = 1.2 * font_px
-    width -= 2 * left
+def draw(sheet: svg.Sheet, setup: ConvSetup) -> None:
+    """The strip, from the sheet's y downwards."""
     title = f"One axis of the {setup.size} × {setup.size} input, to scale (the other axis is the same)"
-    parts = [svg.text(left, y + font_px, title, size=font_px, bold=True)]
-    overview, y = _overview(setup, y + 1.8 * font_px, left, width, font_px)
-    if setup.hidden:
-        return parts + overview, y + font_px
-    end, y = _far_end(setup, y + 2.8 * font_px, left, width, font_px)
-    return parts + overview + end, y + font_px
+    sheet.text(sheet.left, sheet.y + sheet.font_px, title, bold=True)
+    sheet.y += 1.8 * sheet.font_px
+    _overview(sheet, setup)
+    if not setup.hidden:
+        sheet.y += 2.8 * sheet.font_px
+        _far_end(sheet, setup)
+    sheet.y += sheet.font_px
 
 
-def _chosen(setup: ConvSetup) -> tuple[int, tuple[int, ...]]:
-    """The chosen position, and the output cells in focus: itself, or those that read the chosen pixel."""
-    if setup.view == "output":
-        return setup.at, (setup.at,)
-    return setup.at, conv_math.outputs_using(setup.at, setup.size, setup.kernel_size, **setup.window)
+def _cells(setup: ConvSetup) -> tuple[int, ...]:
+    """The outputs in focus: the chosen one, or those that read the chosen pixel."""
+    return (setup.at,) if setup.view == "output" else setup.outputs_using(setup.at)
 
 
 # ---- the whole axis ----------------------------------------------------------------------------------------------
 
 
-def _overview(setup: ConvSetup, y: float, left: float, width: float, font_px: int) -> tuple[list[str], float]:
-    n, p = setup.size, setup.padding
-    unit, bar, small = width / (n + 2 * p), 1.6 * font_px, 0.85 * font_px
-    below = y + bar + 2.6 * font_px
+def _overview(sheet: svg.Sheet, setup: ConvSetup) -> None:
+    n, p, left, y = setup.size, setup.padding, sheet.left, sheet.y
+    width, bar = sheet.right - left, 1.6 * sheet.font_px
+    unit, below = width / (n + 2 * p), y + bar + 2.6 * sheet.font_px
     name = f"input {n} px" + (f", and {p} px of padding on each side" if p else "")
-    parts = [
-        svg.rect(left, y, width, bar, fill=svg.FAINT, stroke=svg.LINE),
-        svg.rect(left + p * unit, y, n * unit, bar, fill=svg.PAPER, stroke=svg.INK, line=1.5),
-        _ticks(left, y, unit, n + 2 * p, bar),
-        svg.text(left + width, y + bar + 1.2 * font_px, name, size=small, anchor="end", fill=svg.MUTED),
-    ]
+    sheet.rect(left, y, width, bar, fill=svg.FAINT, stroke=svg.LINE)
+    sheet.rect(left + p * unit, y, n * unit, bar, fill=svg.PAPER, stroke=svg.INK, line=1.5)
+    _ticks(sheet, left, y, unit, n + 2 * p, bar)
+    y += bar
+    sheet.text(sheet.right, y + 1.2 * sheet.font_px, name, size=sheet.small, anchor="end", fill=svg.MUTED)
     if not setup.hidden:
-        parts += _outputs(setup, y + bar, below, left, unit, bar, small)
-    parts += _focus_in_input(setup, left, y, unit, bar)
-    y = below + (0 if setup.hidden else bar + 1.5 * font_px)
-    return [*parts, svg.text(left, y, _sentence(setup), size=font_px)], y
+        _outputs(sheet, setup, y, below, unit, bar)
+    _focus_in_input(sheet, setup, sheet.y, unit, bar)
+    sheet.y = below + (0 if setup.hidden else bar + 1.5 * sheet.font_px)
+    sheet.text(left, sheet.y, _sentence(setup))
 
 
-def _outputs(
-    setup: ConvSetup, window_y: float, y: float, left: float, unit: float, bar: float, small: float
-) -> list[str]:
+def _outputs(sheet: svg.Sheet, setup: ConvSetup, window_y: float, y: float, unit: float, bar: float) -> None:
     """The output cells, each under the middle of its window, and the light that falls from the window on its cell."""
-    s, count, (_, cells) = setup.stride, setup.output_size(), _chosen(setup)
+    s, count, left = setup.stride, setup.output_size(), sheet.left
     first = left + (setup.span - s) / 2 * unit
-    end = first + count * s * unit
+    end, name_y = first + count * s * unit, y + bar + 1.4 * sheet.small
     colour, tint = (svg.BLUE, svg.BLUE_TINT) if setup.view == "output" else (svg.PURPLE, svg.PURPLE_TINT)
-    parts = [
-        svg.rect(first, y, end - first, bar, fill=svg.PAPER, stroke=svg.INK, line=1.5),
-        _ticks(first, y, s * unit, count, bar),
-        svg.text(left + unit * (setup.size + 2 * setup.padding), y + bar + 1.4 * small, f"output {count}",
-                 size=small, anchor="end", fill=svg.MUTED),
-    ]  # fmt: skip
-    for cell in cells:
+    sheet.rect(first, y, end - first, bar, fill=svg.PAPER, stroke=svg.INK, line=1.5)
+    _ticks(sheet, first, y, s * unit, count, bar)
+    sheet.text(sheet.right, name_y, f"output {count}", size=sheet.small, anchor="end", fill=svg.MUTED)
+    for cell in _cells(setup):
         x, window = first + cell * s * unit, left + cell * s * unit
         if setup.view == "output":
             light = [(window, window_y), (window + setup.span * unit, window_y), (x + s * unit, y), (x, y)]
-            parts.append(svg.polygon(light, fill=svg.ORANGE_TINT, opacity=0.8))
-        parts.append(svg.rect(x, y, max(s * unit, 3), bar, fill=tint, stroke=colour, line=2))
-    return parts
+            sheet.polygon(light, fill=svg.ORANGE_TINT, opacity=0.8)
+        sheet.rect(x, y, max(s * unit, 3), bar, fill=tint, stroke=colour, line=2)
 
 
-def _focus_in_input(setup: ConvSetup, left: float, y: float, unit: float, bar: float) -> list[str]:
-    at, _ = _chosen(setup)
+def _focus_in_input(sheet: svg.Sheet, setup: ConvSetup, y: float, unit: float, bar: float) -> None:
     if setup.view == "input":
-        x = left + (at + setup.padding) * unit
-        return [svg.rect(x, y, max(unit, 3), bar, fill=svg.PURPLE_TINT, stroke=svg.PURPLE, line=2.5)]
-    start = left + at * setup.stride * unit
-    frame = svg.rect(start, y, setup.span * unit, bar, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2.5)
-    if setup.dilation == 1:
-        return [frame]
-    taps = range(0, setup.span, setup.dilation)
-    return [frame] + [svg.rect(start + tap * unit, y, max(unit, 2), bar, fill=svg.ORANGE) for tap in taps]
+        x = sheet.left + (setup.at + setup.padding) * unit
+        sheet.rect(x, y, max(unit, 3), bar, fill=svg.PURPLE_TINT, stroke=svg.PURPLE, line=2.5)
+        return
+    start = sheet.left + setup.at * setup.stride * unit
+    sheet.rect(start, y, setup.span * unit, bar, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2.5)
+    for tap in range(0, setup.span, setup.dilation) if setup.dilation > 1 else ():
+        sheet.rect(start + tap * unit, y, max(unit, 2), bar, fill=svg.ORANGE)
 
 
-def _ticks(x: float, y: float, pitch: float, count: int, height: float) -> str:
+def _ticks(sheet: svg.Sheet, x: float, y: float, pitch: float, count: int, height: float) -> None:
     """The borders between cells, where there is room for them."""
-    if pitch < 6:
-        return ""
-    lines = "".join(f"M{x + i * pitch:.1f} {y:.1f}v{height:.1f}" for i in range(1, count))
-    return f'<path d="{lines}" stroke="{svg.LINE}" stroke-width="1" fill="none"/>'
+    if pitch >= 6:
+        lines = "".join(f"M{x + i * pitch:.1f} {y:.1f}v{height:.1f}" for i in range(1, count))
+        sheet.parts.append(f'<path d="{lines}" stroke="{svg.LINE}" stroke-width="1" fill="none"/>')
 
 
 def _sentence(setup: ConvSetup) -> str:
     if setup.hidden:
         return "Predict first: how large is the output?"
-    at, cells = _chosen(setup)
+    at, cells = setup.at, _cells(setup)
     if setup.view == "input":
         if not cells:
             return f"Input pixel {at + 1} of {setup.size} is read by no window."
@@ -111,41 +99,37 @@ def _sentence(setup: ConvSetup) -> str:
 # ---- the far end -------------------------------------------------------------------------------------------------
 
 
-def _far_end(setup: ConvSetup, y: float, left: float, width: float, font_px: int) -> tuple[list[str], float]:
+def _far_end(sheet: svg.Sheet, setup: ConvSetup) -> None:
     """The last pixels one by one, under them the last two windows and the one that would come next."""
     s, p, span, count = setup.stride, setup.padding, setup.span, setup.output_size()
+    left, font_px = sheet.left, sheet.font_px
     total, begin = setup.size + 2 * p, max(0, (count - 2) * s - 2)
     over = count * s + span - total  # what the next window needs beyond the padded input
-    words = 19 * font_px
-    unit = min(1.5 * font_px, (width - words) / (total + over - begin))
-    bar, lost = 1.4 * font_px, conv_math.dropped(setup.size, setup.kernel_size, **setup.window)
-    parts = [svg.text(left, y, "The far end, pixel by pixel", size=font_px, bold=True)]
-    y += 0.8 * font_px
+    unit = min(1.5 * font_px, (sheet.right - left - 19 * font_px) / (total + over - begin))  # 19: for the words
+    bar, lost, label = 1.4 * font_px, setup.dropped(), left + (total + over - begin) * unit + font_px
+    sheet.text(left, sheet.y, "The far end, pixel by pixel", bold=True)
+    sheet.y += 0.8 * font_px
     for pixel in range(begin, total):
-        real = p <= pixel < p + setup.size
-        fill = svg.PAPER if real else svg.FAINT
-        parts.append(svg.rect(left + (pixel - begin) * unit, y, unit, bar, fill=fill, stroke=svg.LINE))
+        fill = svg.PAPER if p <= pixel < p + setup.size else svg.FAINT
+        sheet.rect(left + (pixel - begin) * unit, sheet.y, unit, bar, fill=fill, stroke=svg.LINE)
     if lost.total:
-        parts.append(svg.hatch(left + (total - lost.total - begin) * unit, y, lost.total * unit, bar))
+        sheet.hatch(left + (total - lost.total - begin) * unit, sheet.y, lost.total * unit, bar)
     edge = left + (p + setup.size - begin) * unit
-    parts.append(svg.segment(edge, y - 4, edge, y + bar + 4, stroke=svg.INK, line=2))
-    label = left + (total + over - begin) * unit + font_px
-    parts.append(svg.text(label, y + 0.7 * bar + 2, _loss_in_words(lost), size=0.85 * font_px, fill=svg.MUTED))
-    y += bar + 0.3 * font_px
+    sheet.segment(edge, sheet.y - 4, edge, sheet.y + bar + 4, stroke=svg.INK, line=2)
+    sheet.text(label, sheet.y + 0.7 * bar + 2, _loss_in_words(lost), size=sheet.small, fill=svg.MUTED)
+    sheet.y += bar + 0.3 * font_px
     for index in range(max(0, count - 2), count + 1):
-        x, inside = left + (index * s - begin) * unit, index < count
-        fill, dash = (svg.ORANGE_TINT, "") if inside else ("none", "6 4")
-        border = svg.ORANGE if inside else svg.VERMILION
-        parts.append(svg.rect(x, y, span * unit, 0.9 * font_px, fill=fill, stroke=border, line=2, dash=dash))
+        x, fill, ink, border, dash = left + (index * s - begin) * unit, svg.ORANGE_TINT, svg.INK, svg.ORANGE, ""
         name = f"window {index + 1}" + (", the last one" if index == count - 1 else "")
-        name = name if inside else f"window {index + 1} would need {over} px more"
-        ink = svg.INK if inside else svg.VERMILION
-        parts.append(svg.text(label, y + 0.8 * font_px, name, size=0.85 * font_px, fill=ink))
-        y += 1.4 * font_px
-    return parts, y
+        if index == count:
+            fill, ink, border, dash = "none", svg.VERMILION, svg.VERMILION, "6 4"
+            name = f"window {index + 1} would need {over} px more"
+        sheet.rect(x, sheet.y, span * unit, 0.9 * font_px, fill=fill, stroke=border, line=2, dash=dash)
+        sheet.text(label, sheet.y + 0.8 * font_px, name, size=sheet.small, fill=ink)
+        sheet.y += 1.4 * font_px
 
 
-def _loss_in_words(lost: conv_math.Dropped) -> str:
+def _loss_in_words(lost: Dropped) -> str:
     if not lost.total:
         return "the windows end on the last pixel"
     if not lost.real:

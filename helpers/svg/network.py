@@ -8,24 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from helpers import svg
 from helpers.dissect.rows import UNKNOWN, WHOLE, Row
-from helpers.dissect.stages import Stage
+from helpers.dissect.tables import Stage
 
 if TYPE_CHECKING:
     from helpers.dissect import Dissection
 
-WIDTH = 960.0  # px
 MOST_BOXES = 30
 TALLEST, LOWEST = 130.0, 12.0  # px, of a box as large as the input and of one of a single number
 NARROWEST = 10.0
 ROOM = 4.4  # that a box takes at least, in font sizes
 LETTER = 0.57  # mean width of a letter or digit, in font sizes
-GREEN_TINT = "#D8EFE7"
 
 _LOOKS = {  # kind of operation: line, filling, word in the legend
     "conv": (svg.BLUE, svg.BLUE_TINT, "convolution"),
     "block": (svg.PURPLE, svg.PURPLE_TINT, "block of several layers"),
     "pool": (svg.ORANGE, svg.ORANGE_TINT, "pooling"),
-    "linear": (svg.GREEN, GREEN_TINT, "linear"),
+    "linear": (svg.GREEN, svg.GREEN_TINT, "linear"),
     "join": (svg.VERMILION, svg.VERMILION_TINT, "branches meet"),
     "input": (svg.INK, svg.PAPER, "input"),
     "other": (svg.MUTED, svg.FAINT, "other"),
@@ -47,9 +45,8 @@ class Box(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a box stands: its slot's line and middle, and its edges."""
+    """Where a box stands: its middle, and how large it is."""
 
-    line: int
     x: float
     y: float
     width: float
@@ -61,24 +58,27 @@ def network_picture(dissection: Dissection, *, font_px: int = 16) -> svg.Picture
 
     Layers and blocks that are alike are put together when they do not fit on one line; at most 30 boxes are drawn.
     """
-    usable = WIDTH - 2.4 * font_px
+    sheet = svg.Sheet(font_px)
+    usable = svg.WIDTH - 2.4 * font_px
     boxes = _boxes(dissection.stages(collapse=False), dissection)
     if len(boxes) > _slots(boxes, usable, font_px):
         boxes = _boxes(dissection.stages(), dissection)
     count = ceil(len(boxes) / _slots(boxes, usable, font_px))  # lines, filled evenly
     per_line = ceil(len(boxes) / count)
+    slot = usable / per_line
     depth = max(len(box.lines) for box in boxes)
     pitch = 3.8 * font_px + TALLEST + (2.2 + 1.15 * depth) * font_px
-    places = [_place(box, boxes, index, per_line, pitch, font_px) for index, box in enumerate(boxes)]
-    parts = [svg.text(1.2 * font_px, 1.9 * font_px, _headline(dissection), size=font_px, bold=True)]
-    parts += _connections(places)
+    places = _places(sheet, boxes, slot, per_line, pitch)
+    sheet.text(sheet.left, 1.9 * font_px, _headline(dissection), bold=True)
+    for a, b in pairwise(places):
+        if a.y == b.y:
+            sheet.segment(a.x, a.y, b.x, b.y, stroke=svg.MUTED, line=2)
     for box, place in zip(boxes, places, strict=True):
-        parts += _drawn(box, place, usable / per_line, font_px)
-    arcs = _arcs(boxes, places)
-    legend, bottom = _legend(boxes, bool(arcs), 3.6 * font_px + count * pitch, font_px)
-    alt = _in_words(dissection, boxes)
-    parts += [*arcs, *legend]
-    return svg.document(parts, width=WIDTH, height=bottom + 1.2 * font_px, title=dissection.model, alt=alt)
+        _draw(sheet, box, place, slot)
+    arcs = _arcs(sheet, boxes, places)
+    sheet.y = 3.6 * font_px + count * pitch
+    _legend(sheet, boxes, arcs)
+    return sheet.picture(title=dissection.model, alt=_in_words(dissection, boxes))
 
 
 # ---- what is drawn -----------------------------------------------------------------------------------------------
@@ -143,68 +143,64 @@ def _tip(stage: Stage, size: str) -> str:
 # ---- where it stands ---------------------------------------------------------------------------------------------
 
 
-def _place(box: Box, boxes: list[Box], index: int, per_line: int, pitch: float, font_px: int) -> Place:
-    slot = (WIDTH - 2.4 * font_px) / per_line
-    line, column = divmod(index, per_line)
-    channels, side = box.shape[0], (box.shape[1] if len(box.shape) == 3 else 1)
-    most = max(other.shape[0] for other in boxes)
-    tallest = max(other.shape[1] for other in boxes if len(other.shape) == 3)
-    height = LOWEST + (TALLEST - LOWEST) * log2(side) / max(1.0, log2(tallest))
-    width = NARROWEST + (min(0.62 * slot, 60) - NARROWEST) * log2(channels) / max(1.0, log2(most))
-    x = 1.2 * font_px + (column + 0.5) * slot
-    y = 2.6 * font_px + line * pitch + 3.8 * font_px + TALLEST / 2
-    return Place(line, x, y, width, height)
+def _places(sheet: svg.Sheet, boxes: list[Box], slot: float, per_line: int, pitch: float) -> list[Place]:
+    """Boxes from left to right, ``per_line`` slots of ``slot`` px in a line, the lines ``pitch`` px apart."""
+    channels = max(1.0, log2(max(box.shape[0] for box in boxes)))
+    sides = max(1.0, log2(max(box.shape[1] for box in boxes if len(box.shape) == 3)))
+    places = []
+    for index, box in enumerate(boxes):
+        line, column = divmod(index, per_line)
+        side = box.shape[1] if len(box.shape) == 3 else 1
+        height = LOWEST + (TALLEST - LOWEST) * log2(side) / sides
+        width = NARROWEST + (min(0.62 * slot, 60) - NARROWEST) * log2(box.shape[0]) / channels
+        y = 2.6 * sheet.font_px + line * pitch + 3.8 * sheet.font_px + TALLEST / 2
+        places.append(Place(sheet.left + (column + 0.5) * slot, y, width, height))
+    return places
 
 
-def _drawn(box: Box, place: Place, slot: float, font_px: int) -> list[str]:
+def _draw(sheet: svg.Sheet, box: Box, place: Place, slot: float) -> None:
     """A box, its count over it, and its words under it; words too long for the slot are set smaller."""
-    stroke, fill, _ = _LOOKS[box.kind]
+    font_px, (stroke, fill, _) = sheet.font_px, _LOOKS[box.kind]
     left, top = place.x - place.width / 2, place.y - place.height / 2
-    parts = []
     if box.repeats > 1:  # a second sheet behind the first
-        parts.append(svg.rect(left + 5, top - 5, place.width, place.height, fill=fill, stroke=stroke, line=1.5))
+        sheet.rect(left + 5, top - 5, place.width, place.height, fill=fill, stroke=stroke, line=1.5)
         over = top - (2.3 if box.shortcut else 0.9) * font_px
-        parts.append(svg.text(place.x, over, f"×{box.repeats}", size=font_px, anchor="middle", bold=True))
-    parts.append(svg.rect(left, top, place.width, place.height, fill=fill, stroke=stroke, line=2.5, tip=box.tip))
+        sheet.text(place.x, over, f"×{box.repeats}", anchor="middle", bold=True)
+    sheet.rect(left, top, place.width, place.height, fill=fill, stroke=stroke, line=2.5, tip=box.tip)
     y = place.y + TALLEST / 2 + 1.4 * font_px
     for index, words in enumerate((box.title, *box.lines)):
-        size = min(font_px if index == 0 else 0.85 * font_px, 0.95 * slot / (LETTER * len(words)))
+        size = min(font_px if index == 0 else sheet.small, 0.95 * slot / (LETTER * len(words)))
         grey = svg.MUTED if index == len(box.lines) else svg.INK
-        parts.append(svg.text(place.x, y, words, size=size, anchor="middle", bold=index == 0, fill=grey))
+        sheet.text(place.x, y, words, size=size, anchor="middle", bold=index == 0, fill=grey)
         y += 1.15 * font_px
-    return parts
 
 
-def _connections(places: list[Place]) -> list[str]:
-    """A line through the boxes of every line."""
-    return [svg.segment(a.x, a.y, b.x, b.y, stroke=svg.MUTED, line=2) for a, b in pairwise(places) if a.line == b.line]
-
-
-def _arcs(boxes: list[Box], places: list[Place]) -> list[str]:
-    """Shortcuts: over one block that has them inside, or from box to box."""
-    parts = []
+def _arcs(sheet: svg.Sheet, boxes: list[Box], places: list[Place]) -> bool:
+    """Shortcuts: over one block that has them inside, or from box to box. Whether there are any."""
+    before = len(sheet.parts)
     for at, (box, place) in enumerate(zip(boxes, places, strict=True)):
         if box.shortcut:
             half = place.width / 2 + 7
-            parts += _arc(place.x - half, place.x + half, place.y, place.height / 2 + 22, adds=True)
+            _arc(sheet, place.x - half, place.x + half, place.y, place.height / 2 + 22, adds=True)
         for start in range(at - 1):
             source = places[start]
-            if boxes[start].names & box.sources and source.line == place.line:
-                between = max(other.height for other in places[start : at + 1])
-                parts += _arc(source.x, place.x, place.y, between / 2 + 22 + 6 * (at - start), adds=box.title == "add")
-    return parts
+            if boxes[start].names & box.sources and source.y == place.y:
+                rise = max(other.height for other in places[start : at + 1]) / 2 + 22 + 6 * (at - start)
+                _arc(sheet, source.x, place.x, place.y, rise, adds=box.title == "add")
+    return len(sheet.parts) > before
 
 
-def _arc(x1: float, x2: float, y: float, rise: float, *, adds: bool) -> list[str]:
+def _arc(sheet: svg.Sheet, x1: float, x2: float, y: float, rise: float, *, adds: bool) -> None:
     """From x1 to x2 on the middle line, up and over; where it comes down a plus if it is added, a dot if not."""
-    top = y - 1.3 * rise
+    top, red = y - 1.3 * rise, svg.VERMILION
     path = f"M{x1:.1f} {y:.1f}C{x1:.1f} {top:.1f} {x2:.1f} {top:.1f} {x2:.1f} {y:.1f}"
-    arc = f'<path d="{path}" fill="none" stroke="{svg.VERMILION}" stroke-width="2.5"/>'
+    sheet.parts.append(f'<path d="{path}" fill="none" stroke="{red}" stroke-width="2.5"/>')
     if not adds:
-        return [arc, f'<circle cx="{x2:.1f}" cy="{y:.1f}" r="5" fill="{svg.VERMILION}"/>']
-    ring = f'<circle cx="{x2:.1f}" cy="{y:.1f}" r="7" fill="{svg.PAPER}" stroke="{svg.VERMILION}" stroke-width="2"/>'
-    look = {"stroke": svg.VERMILION, "line": 2}
-    return [arc, ring, svg.segment(x2 - 4, y, x2 + 4, y, **look), svg.segment(x2, y - 4, x2, y + 4, **look)]
+        sheet.circle(x2, y, 5, fill=red)
+        return
+    sheet.circle(x2, y, 7, fill=svg.PAPER, stroke=red)
+    sheet.segment(x2 - 4, y, x2 + 4, y, stroke=red, line=2)
+    sheet.segment(x2, y - 4, x2, y + 4, stroke=red, line=2)
 
 
 # ---- words -------------------------------------------------------------------------------------------------------
@@ -222,26 +218,22 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _legend(boxes: list[Box], arcs: bool, y: float, font_px: int) -> tuple[list[str], float]:
-    """The colours by name, and what sizes and signs mean; the parts and where they end."""
-    left, small = 1.2 * font_px, 0.85 * font_px
-    parts, x = [], left
+def _legend(sheet: svg.Sheet, boxes: list[Box], arcs: bool) -> None:
+    """The colours by name, and what sizes and signs mean."""
+    small, x = sheet.small, sheet.left
     for kind, (stroke, fill, word) in _LOOKS.items():
         if kind == "input" or not any(box.kind == kind for box in boxes):
             continue
         length = (2.6 + svg.SANS_ADVANCE * len(word)) * small
-        if x + length > WIDTH - left:
-            x, y = left, y + 1.5 * font_px
-        parts.append(svg.rect(x, y - 0.8 * small, small, small, fill=fill, stroke=stroke, line=2))
-        parts.append(svg.text(x + 1.5 * small, y, word, size=small))
-        x += length + font_px
+        if x + length > sheet.right:
+            x, sheet.y = sheet.left, sheet.y + 1.5 * sheet.font_px
+        sheet.rect(x, sheet.y - 0.8 * small, small, small, fill=fill, stroke=stroke, line=2)
+        sheet.text(x + 1.5 * small, sheet.y, word, size=small)
+        x += length + sheet.font_px
     words = "Height: log of the map's height. Width: log of the channels."
     words += " Arc: a shortcut." * arcs
     words += " ×N: N alike, one after the other." * any(box.repeats > 1 for box in boxes)
-    for line in svg.wrap(words, size=small, width=WIDTH - 2 * left):
-        y += 1.5 * font_px
-        parts.append(svg.text(left, y, line, size=small, fill=svg.MUTED))
-    return parts, y
+    sheet.lines(words, size=small, fill=svg.MUTED)
 
 
 def _in_words(dissection: Dissection, boxes: list[Box]) -> str:

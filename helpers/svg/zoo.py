@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import ceil, floor, log10
 from typing import NamedTuple
 
 from helpers import svg
 
-WIDTH, HEIGHT = 960.0, 560.0  # px, of the picture; the legend below comes on top
+HEIGHT = 560.0  # px, of the picture; the legend comes below
 AXES = {"macs": "work for a picture, billion MACs", "params": "parameters, million"}
 NO_FAMILY = ""
 _Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -28,7 +27,8 @@ class Entry(NamedTuple):
     @property
     def family(self) -> str:
         """ "resnet" of "resnet50", "wide_resnet" of "wide_resnet50_2", "efficientnet_v2" of "efficientnet_v2_s"."""
-        return re.match(r"wide_resnet|efficientnet_v2|[a-z]+", self.name)[0]
+        found = re.match(r"wide_resnet|efficientnet_v2|[a-z]+", self.name)
+        return found[0] if found else self.name
 
 
 def families(entries: Sequence[Entry]) -> list[str]:
@@ -54,20 +54,30 @@ def zoo_picture(entries: Sequence[Entry], state: Mapping[str, object], *, font_p
     Raises:
         ValueError: no entries, or an axis that is not known.
     """
-    axis, family = state["axis"], state["family"]
+    axis, family = str(state["axis"]), str(state["family"])
     if not entries or axis not in AXES:
         raise ValueError(f"There are {len(entries)} entries and axis is {axis!r}; it can be {' or '.join(AXES)}.")
-    scale = _Scale(entries, axis, font_px)
-    parts = scale.grid()
+    sheet, scale = svg.Sheet(font_px), _Scale(entries, axis, font_px)
+    _grid(sheet, scale)
     best = frontier(entries, axis) if state["frontier"] else []
-    parts += _joined([scale.place(entry) for entry in best])
+    if best:
+        sheet.polyline([scale.place(entry) for entry in best], stroke=svg.BLUE, line=3)
     chosen = [entry for entry in entries if entry.family == family]
-    parts += [_circle(*scale.place(entry), entry) for entry in entries if entry.family != family]
-    parts += [_diamond(*scale.place(entry), entry) for entry in chosen]
-    parts += _names(chosen, entries, scale, font_px)
-    legend, bottom = _legend(family, bool(best), font_px)
+    for entry in entries:
+        if entry.family != family:
+            sheet.circle(*scale.place(entry), 5, fill=svg.PAPER, stroke=svg.MUTED, tip=_said(entry))
+    for entry in chosen:
+        x, y = scale.place(entry)
+        diamond = ((x, y - 8), (x + 8, y), (x, y + 8), (x - 8, y))
+        sheet.polygon(diamond, fill=svg.VERMILION, stroke=svg.INK, tip=_said(entry))
+    _names(sheet, chosen, entries, scale)
+    words = f"Diamonds: {family}. " if family else ""
+    words += "Circles: other networks. Rest the mouse on a mark for its numbers."
+    words += " Blue line: the networks that no other one beats in both." if best else ""
+    sheet.y = HEIGHT - 0.2 * font_px
+    sheet.lines(words, x=font_px, width=svg.WIDTH - 2 * font_px, step=1.4, fill=svg.MUTED)
     alt = _in_words(entries, chosen, best, axis)
-    return svg.document([*parts, *legend], width=WIDTH, height=bottom, title="The model zoo", alt=alt)
+    return sheet.picture(title="The model zoo", alt=alt, height=sheet.y + 1.4 * font_px)
 
 
 class _Scale:
@@ -75,15 +85,10 @@ class _Scale:
 
     def __init__(self, entries: Sequence[Entry], axis: str, font_px: int) -> None:
         costs, accuracies = [getattr(entry, axis) for entry in entries], [entry.accuracy for entry in entries]
-        self.axis, self.font_px = axis, font_px
+        self.axis, self.left, self.right = axis, 4.2 * font_px, svg.WIDTH - font_px
+        self.top, self.bottom = 2.5 * font_px, HEIGHT - 3.6 * font_px
         self.first, self.last = floor(log10(min(costs))), ceil(log10(max(costs)))
         self.low, self.high = 5 * floor(min(accuracies) / 5), 5 * ceil(max(accuracies) / 5)
-        self.left, self.right, self.top, self.bottom = (
-            4.2 * font_px,
-            WIDTH - font_px,
-            2.5 * font_px,
-            HEIGHT - 3.6 * font_px,
-        )
 
     def x(self, cost: float) -> float:
         return self.left + (log10(cost) - self.first) / (self.last - self.first) * (self.right - self.left)
@@ -97,53 +102,36 @@ class _Scale:
     def holds(self, box: _Box) -> bool:
         return box[0] > self.left and box[2] < self.right and box[1] > self.top and box[3] < self.bottom
 
-    def grid(self) -> list[str]:
-        font, parts = self.font_px, []
-        for power in range(self.first, self.last + 1):
-            x = self.x(10**power)
-            parts.append(svg.segment(x, self.top, x, self.bottom))
-            anchor = "end" if power == self.last else "middle"
-            parts.append(svg.text(x, self.bottom + 1.3 * font, f"{10**power:g}", size=font, anchor=anchor))
-        for accuracy in range(self.low, self.high + 1, 5):
-            y = self.y(accuracy)
-            parts.append(svg.segment(self.left, y, self.right, y))
-            parts.append(svg.text(self.left - 0.5 * font, y + 0.35 * font, f"{accuracy}", size=font, anchor="end"))
-        middle = (self.left + self.right) / 2
-        parts.append(svg.text(middle, self.bottom + 2.8 * font, AXES[self.axis], size=font, anchor="middle", bold=True))
-        return [*parts, svg.text(0.5 * font, 1.3 * font, "top-1 accuracy, %", size=font, bold=True)]
+
+def _grid(sheet: svg.Sheet, scale: _Scale) -> None:
+    font_px = sheet.font_px
+    for power in range(scale.first, scale.last + 1):
+        x, anchor = scale.x(10**power), "end" if power == scale.last else "middle"
+        sheet.segment(x, scale.top, x, scale.bottom)
+        sheet.text(x, scale.bottom + 1.3 * font_px, f"{10**power:g}", anchor=anchor)
+    for accuracy in range(scale.low, scale.high + 1, 5):
+        y = scale.y(accuracy)
+        sheet.segment(scale.left, y, scale.right, y)
+        sheet.text(scale.left - 0.5 * font_px, y + 0.35 * font_px, f"{accuracy}", anchor="end")
+    middle = (scale.left + scale.right) / 2
+    sheet.text(middle, scale.bottom + 2.8 * font_px, AXES[scale.axis], anchor="middle", bold=True)
+    sheet.text(0.5 * font_px, 1.3 * font_px, "top-1 accuracy, %", bold=True)
 
 
-def _circle(x: float, y: float, entry: Entry) -> str:
-    look = f'r="5" fill="{svg.PAPER}" stroke="{svg.MUTED}" stroke-width="2"'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" {look}><title>{escape(_said(entry))}</title></circle>'
-
-
-def _diamond(x: float, y: float, entry: Entry) -> str:
-    points = ((x, y - 8), (x + 8, y), (x, y + 8), (x - 8, y))
-    return svg.polygon(points, fill=svg.VERMILION, stroke=svg.INK, line=1, tip=_said(entry))
-
-
-def _joined(points: Sequence[tuple[float, float]]) -> list[str]:
-    way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return [f'<polyline points="{way}" fill="none" stroke="{svg.BLUE}" stroke-width="3"/>'] if points else []
-
-
-def _names(chosen: Sequence[Entry], entries: Sequence[Entry], scale: _Scale, font_px: int) -> list[str]:
+def _names(sheet: svg.Sheet, chosen: Sequence[Entry], entries: Sequence[Entry], scale: _Scale) -> None:
     """Names beside the diamonds where nothing is in the way, if need be over a circle; else only the tooltip."""
     diamonds, marks = ([_square(scale.place(entry)) for entry in group] for group in (chosen, entries))
     names: list[_Box] = []
-    parts = []
     for entry in chosen:
         place = scale.place(entry)
-        spots = [spot for spot in _spots(place, len(entry.name), font_px) if scale.holds(spot)]
+        spots = [spot for spot in _spots(place, len(entry.name), sheet.font_px) if scale.holds(spot)]
         for obstacles in (marks, diamonds):
             others = [other for other in (*obstacles, *names) if other != _square(place)]
             free = next((spot for spot in spots if not any(_overlap(spot, other) for other in others)), None)
             if free:
                 names.append(free)
-                parts.append(svg.text(free[0], free[3] - 0.25 * font_px, entry.name, size=font_px, halo=True))
+                sheet.text(free[0], free[3] - 0.25 * sheet.font_px, entry.name, halo=True)
                 break
-    return parts
 
 
 def _square(place: tuple[float, float]) -> _Box:
@@ -153,30 +141,13 @@ def _square(place: tuple[float, float]) -> _Box:
 def _spots(place: tuple[float, float], letters: int, font_px: int) -> list[_Box]:
     """Room for a name right, left, above and below of a mark."""
     (x, y), wide, high = place, 1.12 * svg.SANS_ADVANCE * font_px * letters, 1.1 * font_px
-    corners = (
-        (x + 12, y - high / 2),
-        (x - 12 - wide, y - high / 2),
-        (x - wide / 2, y - 12 - high),
-        (x - wide / 2, y + 12),
-    )
+    beside = [(left, y - high / 2) for left in (x + 12, x - 12 - wide)]
+    corners = [*beside, (x - wide / 2, y - 12 - high), (x - wide / 2, y + 12)]
     return [(left, top, left + wide, top + high) for left, top in corners]
 
 
 def _overlap(a: _Box, b: _Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _legend(family: str, best: bool, font_px: int) -> tuple[list[str], float]:
-    words = ["Circles: other networks. Rest the mouse on a mark for its numbers."]
-    if family:
-        words.insert(0, f"Diamonds: {family}.")
-    if best:
-        words.append("Blue line: the networks that no other one beats in both.")
-    parts, y = [], HEIGHT + 1.2 * font_px
-    for line in svg.wrap(" ".join(words), size=font_px, width=WIDTH - 2 * font_px):
-        parts.append(svg.text(font_px, y, line, size=font_px, fill=svg.MUTED))
-        y += 1.4 * font_px
-    return parts, y
 
 
 def _said(entry: Entry) -> str:

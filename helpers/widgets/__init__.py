@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import ipywidgets as widgets
 
 from helpers.conv_math import InvalidSetting
-from helpers.svg import conv_setup, field_setup
+from helpers.svg import conv_setup, field
 from helpers.svg.conv import conv_picture
 from helpers.svg.conv_setup import ConvSetup, diagnose
-from helpers.svg.field import field_picture
-from helpers.svg.field_setup import FieldSetup
+from helpers.svg.field import FieldSetup, field_picture
 from helpers.svg.volume import VolumeSetup, volume_picture
 from helpers.widgets.explorer import LABEL, Explorer, button, choice, columns, fit, player, show, slider
 
@@ -138,7 +137,7 @@ class ReceptiveFieldExplorer(Explorer):
     """
 
     def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int | None = None) -> None:
-        self.preset = choice("preset", {"choose one …": ""} | {name: name for name in field_setup.PRESETS})
+        self.preset = choice("preset", {"choose one …": ""} | {name: name for name in field.PRESETS})
         self.add = button("Add layer on top", primary=True)
         self.remove = button("Remove top layer")
         self.layer = [slider(label, low=low, high=high) for label, low, high in LAYER]
@@ -179,7 +178,7 @@ class ReceptiveFieldExplorer(Explorer):
 
     def _on_preset(self, change: Mapping[str, object]) -> None:
         if change["new"]:
-            self.state = field_setup.PRESETS[change["new"]]
+            self.state = field.PRESETS[change["new"]]
 
     def _on_add(self, _: object) -> None:
         kernel_size, stride, padding, dilation = (control.value for control in self.layer)

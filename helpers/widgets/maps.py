@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import matplotlib
 import numpy as np
-from PIL import Image
 from torch import Tensor, nn
 
 from helpers import activations, dissect, loaders, svg
@@ -17,7 +14,6 @@ from helpers.models import name_of
 from helpers.svg import Picture
 from helpers.widgets.explorer import Explorer, choice, columns, show, slider
 
-WIDTH = 960.0  # px
 COLUMNS, PER_PAGE = 6, 18
 PHOTO = 300.0  # px, side of the picture
 ORDERS = {"highest mean first": "mean", "by number": "number"}
@@ -127,22 +123,23 @@ def maps_picture(
     dead = "" if signed else f", {int((maps == 0).all(axis=(1, 2)).sum())} dead"
     scale = f"all from {svg.number(-top) if signed else 0} to {svg.number(top)}" if shared else "each on its own scale"
     said = f"{len(maps)} maps of {maps.shape[1]} × {maps.shape[2]}{dead}; {scale}"
-    left, head = 1.2 * font_px, 5.2 * font_px
-    parts = [
-        svg.text(left, 1.9 * font_px, title, size=font_px, bold=True),
-        svg.text(left, 3.4 * font_px, said, size=font_px),
-    ]
-    seen, sees, bottom = _photo(photo, cell, box, left, head, font_px)
-    start = left + PHOTO + 1.6 * font_px
-    pitch = (WIDTH - 0.6 * font_px - start) / COLUMNS
+    sheet, head = svg.Sheet(font_px), 5.2 * font_px
+    sheet.y = head
+    sees = _photo(sheet, photo, cell, box)
+    sheet.text(sheet.left, 1.9 * font_px, title, bold=True)
+    sheet.text(sheet.left, 3.4 * font_px, said)
+    start = sheet.left + PHOTO + 1.6 * font_px
+    pitch = (svg.WIDTH - 0.6 * font_px - start) / COLUMNS
     line = pitch + 1.5 * font_px
+    colours = matplotlib.colormaps["RdBu_r" if signed else "inferno"]
     for place, number in enumerate(numbers.tolist()):
         x, y = start + place % COLUMNS * pitch, head + place // COLUMNS * line
-        limit = top if shared else float(np.abs(maps[number]).max())
-        parts += _map(maps[number], number, x, y, pitch - 0.6 * font_px, cell, limit, signed, font_px)
-    height = max(bottom, head + -(-len(numbers) // COLUMNS) * line) + 0.4 * font_px
+        scaled = maps[number] / max(top if shared else float(np.abs(maps[number]).max()), 1e-12)
+        pixels = colours((scaled + 1) / 2 if signed else scaled)[..., :3]
+        _map(sheet, maps[number], pixels, number, x, y, pitch - 0.6 * font_px, cell)
+    height = max(sheet.y, head + -(-len(numbers) // COLUMNS) * line) + 0.4 * font_px
     alt = f"{title}: {said}. {sees} {len(numbers)} are shown, the first is map {numbers[0]}."
-    return svg.document([*seen, *parts], width=WIDTH, height=height, title=title, alt=alt)
+    return sheet.picture(title=title, alt=alt, height=height)
 
 
 def _ranked(maps: np.ndarray, order: str) -> np.ndarray:
@@ -150,56 +147,43 @@ def _ranked(maps: np.ndarray, order: str) -> np.ndarray:
     return maps.mean(axis=(1, 2)).argsort(kind="stable")[::-1] if order == "mean" else np.arange(len(maps))
 
 
-def _photo(
-    photo: np.ndarray, cell: tuple[int, int], box: Sequence[int] | None, x: float, y: float, font_px: int
-) -> tuple[list[str], str, float]:
-    """The picture with a frame around what the cell sees; that in words; and where both end."""
-    height, width = photo.shape[:2]
+def _photo(sheet: svg.Sheet, photo: np.ndarray, cell: tuple[int, int], box: Sequence[int] | None) -> str:
+    """The photo with a frame around what the cell sees, and below it that in words, which come back too."""
+    x, y, (height, width) = sheet.left, sheet.y, photo.shape[:2]
     unit = PHOTO / max(height, width)
-    parts = [_image(photo, x, y, width * unit, height * unit, tip="the picture")]
+    sheet.image(_pixels(photo), x, y, width * unit, height * unit, tip="the picture")
     where = f"The marked cell (row {cell[0]}, column {cell[1]})"
-    if box is None:
-        sees = f"{where}: what it sees is not known, this network could not be traced."
-    else:
+    sees = f"{where}: what it sees is not known, this network could not be traced."
+    if box is not None:
         top, left, bottom, right = box
-        frame = x + left * unit, y + top * unit, (right - left) * unit, (bottom - top) * unit
-        parts += [svg.rect(*frame, stroke=svg.PAPER, line=5), svg.rect(*frame, stroke=svg.VERMILION, line=3)]
+        _framed(sheet, x + left * unit, y + top * unit, (right - left) * unit, (bottom - top) * unit, line=3)
         sees = f"{where} sees rows {top} to {bottom - 1} and columns {left} to {right - 1} of {height} × {width} px."
-    y += height * unit
-    for line in svg.wrap(sees, size=font_px, width=PHOTO):
-        y += 1.5 * font_px
-        parts.append(svg.text(x, y, line, size=font_px))
-    return parts, sees, y + font_px
+    sheet.y = y + height * unit
+    sheet.lines(sees, width=PHOTO)
+    sheet.y += sheet.font_px
+    return sees
 
 
 def _map(
-    values: np.ndarray, number: int, x: float, y: float, room: float, cell: tuple[int, int], limit: float,
-    signed: bool, font_px: int,
-) -> list[str]:  # fmt: skip
-    """One map in colours, ``limit`` the brightest, with the cell framed and its number below."""
-    colours = matplotlib.colormaps["RdBu_r" if signed else "inferno"]
-    scaled = values / max(limit, 1e-12)
-    pixels = colours((scaled + 1) / 2 if signed else scaled)[..., :3]
+    sheet: svg.Sheet, values: np.ndarray, pixels: np.ndarray, number: int, x: float, y: float, room: float,
+    cell: tuple[int, int],
+) -> None:  # fmt: skip
+    """One map in its colours, with the cell framed and its number below."""
     unit = room / max(values.shape)
-    height, width = (side * unit for side in values.shape)
-    side = max(unit, 5.0)  # in a large map a cell is too small to be seen
-    middle = x + (cell[1] + 0.5) * unit, y + (cell[0] + 0.5) * unit
-    frame = middle[0] - side / 2, middle[1] - side / 2, side, side
     tip = f"map {number}: {values.min():.3g} to {values.max():.3g}, mean {values.mean():.3g}; here {values[cell]:.3g}"
-    return [
-        _image(pixels, x, y, width, height, tip=tip),
-        svg.rect(*frame, stroke=svg.PAPER, line=3),
-        svg.rect(*frame, stroke=svg.VERMILION, line=1.5),
-        svg.text(x + room / 2, y + room + 1.1 * font_px, str(number), size=0.9 * font_px, anchor="middle"),
-    ]
+    sheet.image(_pixels(pixels), x, y, values.shape[1] * unit, values.shape[0] * unit, tip=tip)
+    side = max(unit, 5.0)  # in a large map a cell is too small to be seen
+    left, top = x + (cell[1] + 0.5) * unit - side / 2, y + (cell[0] + 0.5) * unit - side / 2
+    _framed(sheet, left, top, side, side, line=1.5)
+    sheet.text(x + room / 2, y + room + 1.1 * sheet.font_px, str(number), size=0.9 * sheet.font_px, anchor="middle")
 
 
-def _image(pixels: np.ndarray, x: float, y: float, width: float, height: float, *, tip: str) -> str:
-    """``pixels`` ``(h, w, 3)`` in 0..1 with hard edges between them; ``tip`` is shown when the mouse rests on it."""
-    file = io.BytesIO()
-    Image.fromarray((255 * pixels + 0.5).astype(np.uint8)).save(file, "PNG")
-    source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return (
-        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
-        f'style="image-rendering: pixelated" href="{source}"><title>{tip}</title></image>'
-    )
+def _framed(sheet: svg.Sheet, x: float, y: float, width: float, height: float, *, line: float) -> None:
+    """A frame that is seen on dark and on light."""
+    sheet.rect(x, y, width, height, stroke=svg.PAPER, line=2 * line if line < 2 else line + 2)
+    sheet.rect(x, y, width, height, stroke=svg.VERMILION, line=line)
+
+
+def _pixels(values: np.ndarray) -> np.ndarray:
+    """From 0..1 to uint8."""
+    return (255 * values + 0.5).astype(np.uint8)
