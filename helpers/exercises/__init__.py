@@ -1,7 +1,8 @@
 """Exercises that teach: ``check`` says right, not yet, or what went wrong; hints and solutions come on request.
 
-Everything works offline. Answers are kept in the persistent folder (module ``answers``), so a student comes back
-tomorrow; what is printed counts the tries of the present session only.
+Everything works offline. Module ``answers`` keeps one record of what a student does. It outlives the session in the
+persistent folder, and ``progress`` and ``export`` tell all of it; "try 2" and "hint 1" count what this session has
+added to it, so that a notebook run from the top prints the same every time.
 
 >>> from helpers import exercises
 >>> exercises.check("conv-2", width=24, height=24, depth=64)     # doctest: +SKIP
@@ -10,7 +11,6 @@ conv-2: Right. The depth of the input does not show in the output: every filter 
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import random
@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import drive
-from helpers.exercises import answers as store
-from helpers.exercises import report
-from helpers.exercises.bank import BANK, GENERATORS, find, find_topic
+from helpers.exercises import answers as record
+from helpers.exercises.bank import GENERATORS, every, find, find_topic
 from helpers.exercises.questions import Question, Unreadable, Value, Verdict, is_open, judge, listed, read
 
 if TYPE_CHECKING:
@@ -32,14 +31,19 @@ _WRAPPER = textwrap.TextWrapper(96, subsequent_indent="  ", break_on_hyphens=Fal
 
 
 class Exercise:
-    """One question, with the tries and hints of this session. The texts are separate from the printing for widgets."""
+    """One question, and what this session has recorded of it. The texts are separate from the printing for widgets."""
 
     _how_to_answer = "Put your answer in place of the dots and run the cell again."
 
-    def __init__(self, question: Question, *, prefix: str, recorded: bool) -> None:
-        self.question, self.done = question, False
+    def __init__(self, question: Question, *, prefix: str = "exercises", recorded: bool = True) -> None:
+        self.question = question
         self._prefix, self._recorded = prefix, recorded
-        self._tries = self._hints = 0
+        self._entry = record.of_session(question.id) if recorded else record.new_entry()
+
+    @property
+    def done(self) -> bool:
+        """True after a right answer."""
+        return record.is_right(self._entry)
 
     def ask(self) -> None:
         """Prints the question and the call that answers it."""
@@ -74,27 +78,25 @@ class Exercise:
         except Unreadable as error:
             return self._text([f"{question.id}: {error}"])
         verdict = judge(question, values)
-        self._tries += 1
-        self.done = self.done or verdict.all_right
-        attempt = {"answer": {f: _kept(v) for f, v in values.items()}, "verdict": verdict.summary}
-        return self._text([*self._report(verdict), self._record(attempt=attempt)])
+        kept = {field: _as_json(value) for field, value in values.items()}
+        self._entry["attempts"].append({"when": record.now(), "answer": kept, "verdict": verdict.summary})
+        return self._text([*self._report(verdict), self._save()])
 
     def hinted(self) -> str:
         """The text of ``hint``; counts and records the hint."""
-        name, hints = self.question.id, self.question.hints
-        self._hints += 1
-        note = self._record(hints=min(self._hints, len(hints)))
-        if self._hints > len(hints):
+        name, hints, seen = self.question.id, self.question.hints, self._entry["hints"]
+        if seen == len(hints):
             numbered = [f"  {number}. {hint}" for number, hint in enumerate(hints, 1)]
-            head = f"{name}: these were all the hints; {self._call('solution')} works it out."
-            return self._text([head, *numbered, note])
-        left = len(hints) - self._hints
+            return self._text([f"{name}: these were all the hints; {self._call('solution')} works it out.", *numbered])
+        self._entry["hints"] = seen + 1
+        left = len(hints) - seen - 1
         then = f"({left} more)" if left else f"(the last one; {self._call('solution')} works it out)"
-        return self._text([f"{name}, hint {self._hints} of {len(hints)}: {hints[self._hints - 1]} {then}", note])
+        return self._text([f"{name}, hint {seen + 1} of {len(hints)}: {hints[seen]} {then}", self._save()])
 
     def solved(self) -> str:
         """The text of ``solution``; records that it was looked at."""
-        return self._text([f"{self.question.id}, solution: {self.question.solution}", self._record(solution=True)])
+        self._entry["solution"] = self._entry["solution"] or record.now()
+        return self._text([f"{self.question.id}, solution: {self.question.solution}", self._save()])
 
     def _asked(self) -> str:
         question = self.question
@@ -107,7 +109,7 @@ class Exercise:
         if verdict.all_right:
             return [f"{name}: Right. {self.question.insight}"]
         failed = verdict.mistaken or verdict.wrong
-        lines = [f"{name}: " + (f"Not yet (try {self._tries})." if failed else "So far, so good.")]
+        lines = [f"{name}: " + (f"Not yet (try {len(self._entry['attempts'])})." if failed else "So far, so good.")]
         if verdict.right:
             lines[0] += f" Right: {', '.join(verdict.right)}."
         if verdict.missing:
@@ -118,8 +120,8 @@ class Exercise:
             lines.append(f"  {', '.join(verdict.wrong)}: that is not it.")
         return [*lines, f"  For a hint: {self._call('hint')}"] if failed else lines
 
-    def _record(self, **what: object) -> str:
-        return store.record(self.question.id, **what) if self._recorded else ""
+    def _save(self) -> str:
+        return record.save() if self._recorded else ""
 
     def _check_call(self) -> str:
         return self._call("check", *(f"{field}=..." for field in self.question.answer))
@@ -138,7 +140,7 @@ class InForm(Exercise):
     _how_to_answer = "Fill in a box, then click Check."
 
     def __init__(self, question: Question) -> None:
-        super().__init__(question, prefix="", recorded=True)
+        super().__init__(question, prefix="")
 
     def _text(self, lines: Iterable[str]) -> str:
         return "\n".join(filter(None, lines))  # the browser breaks them where the window ends
@@ -165,7 +167,7 @@ class Practice(Exercise):
         self.ask()
 
     def _draw(self) -> None:
-        make = self._rng.choice(GENERATORS[self._topic])
+        make = self._rng.choice(list(GENERATORS[self._topic].values()))
         super().__init__(make(self._rng), prefix="q", recorded=False)
         self._drawn += 1
 
@@ -175,7 +177,7 @@ class Practice(Exercise):
 
 def ask(question_id: str) -> None:
     """Prints a question of the bank and the call that answers it."""
-    _exercise(question_id).ask()
+    Exercise(find(question_id)).ask()
 
 
 def check(question_id: str, /, **answers: object) -> None:
@@ -184,17 +186,17 @@ def check(question_id: str, /, **answers: object) -> None:
     An answer may be a number, a text with a number in it, a numpy or torch scalar, a tuple or a list. None and ``...``
     stand for "not answered yet". ValueError for an unknown id only: a wrong answer never stops a notebook.
     """
-    _exercise(question_id).check(**answers)
+    Exercise(find(question_id)).check(**answers)
 
 
 def hint(question_id: str) -> None:
     """Prints the next hint, from a nudge to nearly there."""
-    _exercise(question_id).hint()
+    Exercise(find(question_id)).hint()
 
 
 def solution(question_id: str) -> None:
     """Prints the worked solution; the record remembers that it was looked at."""
-    _exercise(question_id).solution()
+    Exercise(find(question_id)).solution()
 
 
 def practice(topic: str, *, seed: int | None = None, count: int | None = None) -> Practice:
@@ -210,9 +212,12 @@ def practice(topic: str, *, seed: int | None = None, count: int | None = None) -
 
 
 def progress() -> None:
-    """Prints for each topic how many questions are answered right, how many were tried, and how many there are."""
-    entries, note = store.load()
-    print(report.table(entries))
+    """Prints for each topic how many questions are answered right, how many were tried, and how many there are.
+
+    There are those that the notebooks ask. Others of the bank, extra ones, count as soon as they are tried.
+    """
+    entries, note = record.load()
+    print(record.table(entries))
     if note:
         print(_wrapped([note]))
 
@@ -223,11 +228,11 @@ def export(path: str | Path | None = None, *, name: str = "") -> Path:
     ``path`` is a file or a folder, by default the persistent folder; ``name`` is the student's. The file holds, for
     each question touched: attempts with dates and verdicts, hints taken, and when the solution was looked at.
     """
-    entries, note = store.load()
-    target = report.free_path(Path(path).expanduser() if path else drive.persist())
+    entries, note = record.load()
+    target = record.free_path(Path(path).expanduser() if path else drive.persist())
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("x", encoding="utf-8") as file:
-        json.dump(report.handed_in(entries, name), file, indent=2, ensure_ascii=False)
+        json.dump(record.handed_in(entries, name), file, indent=2, ensure_ascii=False)
     print(*filter(None, [_wrapped([note]), f"Written: {target}"]), sep="\n")
     return target
 
@@ -235,7 +240,7 @@ def export(path: str | Path | None = None, *, name: str = "") -> Path:
 def key(topic: str | None = None) -> str:
     """The instructor's key, to print: every question with its answer, the mistakes it recognises, and the solution."""
     wanted = find_topic(topic) if topic else ""
-    return "\n\n".join(_keyed(q) for q in BANK.values() if not wanted or q.topic == wanted)
+    return "\n\n".join(_keyed(q) for q in every().values() if not wanted or q.topic == wanted)
 
 
 def widget(question_id: str) -> form.Form:
@@ -243,11 +248,6 @@ def widget(question_id: str) -> form.Form:
     from helpers.exercises import form  # here, so that importing this module stays light
 
     return form.Form(InForm(find(question_id)))
-
-
-@functools.cache
-def _exercise(question_id: str) -> Exercise:
-    return Exercise(find(question_id), prefix="exercises", recorded=True)
 
 
 def _keyed(question: Question) -> str:
@@ -260,10 +260,10 @@ def _shown(answer: Mapping[str, Value]) -> str:
     return ", ".join(f"{f} = {v:.6g}" if isinstance(v, float) else f"{f} = {v}" for f, v in answer.items())
 
 
-def _kept(value: Value) -> object:
+def _as_json(value: Value) -> object:
     """``value`` as JSON can hold it: no NaN, no infinity."""
     if isinstance(value, tuple):
-        return [_kept(item) for item in value]
+        return [_as_json(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -11,14 +11,36 @@ import datetime
 import json
 import os
 from pathlib import Path
+from typing import TypedDict
 
-from helpers import drive
-from helpers.datasets import locks
+import helpers
+from helpers import drive, machine
+from helpers.exercises.bank import TOPICS, every, questions
 
 FILE_NAME = "answers.json"
+COLUMNS = ("right", "tried", "of")
 
-_session: dict[str, dict] = {}  # what this process has recorded
-_said: set[str] = set()
+
+class Attempt(TypedDict):
+    """One try: when, what was answered, and "right", "mistake: ..." or "not yet"."""
+
+    when: str
+    answer: dict[str, object]
+    verdict: str
+
+
+class Entry(TypedDict):
+    """What a student did with one question."""
+
+    attempts: list[Attempt]
+    hints: int  # how many of them were seen
+    solution: str  # when it was looked at first, or ""
+
+
+Entries = dict[str, Entry]  # by the question's id
+
+_session: Entries = {}  # what this process has recorded
+_told: set[str] = set()
 
 
 def now() -> str:
@@ -26,46 +48,111 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="microseconds")
 
 
-def record(question_id: str, *, attempt: dict | None = None, hints: int = 0, solution: bool = False) -> str:
-    """Adds an attempt (keys "answer" and "verdict"), the hints seen so far or a look at the solution, and saves.
+def new_entry() -> Entry:
+    """Nothing done yet."""
+    return {"attempts": [], "hints": 0, "solution": ""}
 
-    Returns a sentence for the student, or "". Where the folder cannot be written, the record goes on in memory.
+
+def of_session(question_id: str) -> Entry:
+    """What this process has recorded of a question, to add to; ``save`` brings it into the file."""
+    return _session.setdefault(question_id, new_entry())
+
+
+def save() -> str:
+    """Merges what this process has recorded into the file. Returns a sentence for the student, or "".
+
+    Where the folder cannot be written, the record goes on in memory.
     """
-    entry = _session.setdefault(question_id, {"attempts": [], "hints": 0, "solution": ""})
-    if attempt is not None:
-        entry["attempts"].append({"when": now(), **attempt})
-    entry["hints"] = max(entry["hints"], hints)
-    entry["solution"] = entry["solution"] or (now() if solution else "")
+    from helpers.datasets import locks  # here, so that importing this module stays light
+
     try:
         path = drive.persist() / FILE_NAME
         with locks.only_one(path.with_suffix(".lock")):
             entries, note = _read(path)
-            _write(path, _merged(entries, _session))
+            content = json.dumps({"questions": _merged(entries, _session)}, indent=1, ensure_ascii=False)
+            with machine.replacing(path) as partial:
+                partial.write_text(content, encoding="utf-8")
     except OSError as error:
         return _once(
-            f"Your answers cannot be saved ({error.strerror or error}). They are kept until this session ends; "
+            f"Your answers cannot be saved ({machine.reason(error)}). They are kept until this session ends; "
             "exercises.export(path) writes them to a file of your choice."
         )
     return note
 
 
-def load() -> tuple[dict[str, dict], str]:
+def load() -> tuple[Entries, str]:
     """(the record by question id, a sentence for the student or "")."""
     try:
         entries, note = _read(drive.persist() / FILE_NAME)
     except OSError as error:
-        reason = error.strerror or error
-        note = _once(f"Your earlier answers cannot be read ({reason}): this shows the present session only.")
+        why = machine.reason(error)
+        note = _once(f"Your earlier answers cannot be read ({why}): this shows the present session only.")
         return _merged({}, _session), note
     return _merged(entries, _session), note
 
 
-def is_right(entry: dict) -> bool:
+def is_right(entry: Entry) -> bool:
     """True when one of the attempts was right."""
     return any(attempt["verdict"] == "right" for attempt in entry["attempts"])
 
 
-def _read(path: Path) -> tuple[dict[str, dict], str]:
+def table(entries: Entries) -> str:
+    """One line for each topic: answered right, tried, how many there are, and a bar."""
+    counts = {topic: _counts(entries, topic) for topic in TOPICS}
+    total = [sum(column) for column in zip(*counts.values(), strict=True)]
+    rows = [_row(name, *numbers) for name, numbers in [*counts.items(), ("all", total)]]
+    return "\n".join([f"{'topic':<11}" + "".join(f"{column:>6}" for column in COLUMNS), *rows])
+
+
+def handed_in(entries: Entries, name: str) -> dict[str, object]:
+    """The record as it is handed in: who, when, totals, and each question touched with all its attempts."""
+    bank = every()
+    known = [question_id for question_id in bank if question_id in entries]
+    return {
+        "kit": f"{machine.KIT_NAME} {helpers.__version__}",
+        "name": name,
+        "exported": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "topics": {topic: dict(zip(COLUMNS, _counts(entries, topic), strict=True)) for topic in TOPICS},
+        "questions": [
+            {
+                "id": question_id,
+                "question": bank[question_id].text if question_id in bank else "",
+                "right": is_right(entries[question_id]),
+                "tries": len(entries[question_id]["attempts"]),
+                "hints": entries[question_id]["hints"],
+                "solution_looked_at": entries[question_id]["solution"],
+                "attempts": entries[question_id]["attempts"],
+            }
+            for question_id in [*known, *sorted(set(entries) - set(bank))]
+        ],
+    }
+
+
+def free_path(path: Path) -> Path:
+    """``path``, or the first free name beside it; in a folder, a name with today's date."""
+    if path.is_dir():
+        path = path / f"answers_{datetime.date.today().isoformat()}.json"
+    number, wanted = 1, path
+    while path.exists():
+        number += 1
+        path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    return path
+
+
+def _counts(entries: Entries, topic: str) -> tuple[int, int, int]:
+    """Right, tried, of: the questions that the notebooks ask, and an extra one as soon as it is tried."""
+    tried = {i: entry for i, entry in entries.items() if entry["attempts"]}
+    counted = [question.id for question in questions(topic) if question.id in tried or not question.extra]
+    return sum(is_right(tried[i]) for i in counted if i in tried), sum(i in tried for i in counted), len(counted)
+
+
+def _row(name: str, right: int, tried: int, of: int) -> str:
+    filled = 20 * right // of
+    bar = "#" * filled + "." * (20 - filled)
+    return f"{name:<11}{right:>6}{tried:>6}{of:>6}  [{bar}]  {TOPICS.get(name, '')}".rstrip()
+
+
+def _read(path: Path) -> tuple[Entries, str]:
     try:
         return _checked(path.read_bytes()), ""
     except FileNotFoundError:
@@ -76,7 +163,7 @@ def _read(path: Path) -> tuple[dict[str, dict], str]:
         return {}, f"Your record of answers was damaged. It is kept as {aside}, and a new record begins."
 
 
-def _checked(content: bytes) -> dict[str, dict]:
+def _checked(content: bytes) -> Entries:
     try:
         return {
             question_id: {
@@ -93,29 +180,22 @@ def _checked(content: bytes) -> dict[str, dict]:
         raise ValueError("not a record of answers") from error
 
 
-def _merged(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:
-    merged = {}
-    for question_id in {**first, **second}:
-        entries = [entries[question_id] for entries in (first, second) if question_id in entries]
+def _merged(file: Entries, session: Entries) -> Entries:
+    merged: Entries = {}
+    for question_id in {**file, **session}:
+        entries = [source[question_id] for source in (file, session) if question_id in source]
         attempts = {json.dumps(a, sort_keys=True): a for entry in entries for a in entry["attempts"]}
-        merged[question_id] = {
+        both: Entry = {
             "attempts": sorted(attempts.values(), key=lambda attempt: attempt["when"]),
             "hints": max(entry["hints"] for entry in entries),
             "solution": min((entry["solution"] for entry in entries if entry["solution"]), default=""),
         }
+        if both != new_entry():
+            merged[question_id] = both
     return merged
 
 
-def _write(path: Path, entries: dict[str, dict]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps({"questions": entries}, indent=1, ensure_ascii=False), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _once(sentence: str) -> str:
-    fresh = sentence not in _said
-    _said.add(sentence)
+    fresh = sentence not in _told
+    _told.add(sentence)
     return sentence if fresh else ""

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class Form(widgets.VBox):
-    """A box for each field of the question (a menu where it takes words), three buttons, and what they say."""
+    """A box for each field of the question (a menu where it takes words), three buttons, and their feedback."""
 
     def __init__(self, exercise: Exercise) -> None:
         question, font_px = exercise.question, screen.font_px()
-        self.question, self.boxes, self.said = question, {}, widgets.HTML()
+        self.question, self.feedback = question, widgets.HTML()
+        self.boxes: dict[str, widgets.Widget] = {}
         for field, right in question.answer.items():
             words = ("True", "False") if isinstance(right, bool) else question.options(field)
             look = {"description": field, "style": explorer.LABEL}
@@ -32,7 +33,7 @@ class Form(widgets.VBox):
         }
         asked = widgets.HTML(_as_html(f"{question.id}: {question.text}"))
         rows = [widgets.HTML(explorer.style(font_px)), asked, *self.boxes.values()]
-        super().__init__([*rows, widgets.HBox(list(self.buttons.values())), self.said])
+        super().__init__([*rows, widgets.HBox(list(self.buttons.values())), self.feedback])
         self.add_class("cnn-form")
         self.add_class(f"cnn-explorer-{font_px}")
 
@@ -45,7 +46,7 @@ class Form(widgets.VBox):
 
     def _button(self, label: str, text: Callable[[], str], *, primary: bool = False) -> widgets.Button:
         made = explorer.button(label, primary=primary)
-        made.on_click(lambda _: setattr(self.said, "value", _as_html(text())))
+        made.on_click(lambda _: setattr(self.feedback, "value", _as_html(text())))
         return made
 
 

@@ -1,14 +1,15 @@
-"""What a question is, and how an answer to it is judged. The bank lies in the modules ``questions_*``."""
+"""What a question is, and how an answer to it is judged. The questions themselves lie in ``bank``."""
 
 from __future__ import annotations
 
 import math
-import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from random import Random
 
 Value = int | float | bool | str | tuple[float, ...]
+Listed = tuple[str, Value | Mapping[str, Value], str]  # a mistake in short: its name, what it gives, the sentence
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Question:
     hints: tuple[str, ...]  # from a nudge to nearly there
     solution: str
     tolerance: float = 0.01
+    extra: bool = False  # no notebook asks it
 
     def options(self, field: str) -> tuple[str, ...]:
         """The words to choose from, in alphabetical order; empty where the field is no choice between words."""
-        if not isinstance(self.answer[field], str):
-            return ()
-        return tuple(sorted({self.answer[field], *(m.answer[field] for m in self.mistakes if field in m.answer)}))
+        values = (self.answer[field], *(m.answer[field] for m in self.mistakes if field in m.answer))
+        return tuple(sorted({value for value in values if isinstance(value, str)}))
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Verdict:
         return "right" if self.all_right else f"mistake: {names}" if names else "not yet"
 
 
+Generators = dict[Callable[..., Question], Callable[[Random], Question]]  # each with one that draws its numbers
+
+
 class Unreadable(ValueError):
     """A value that is not of the kind asked for; the message is a sentence for the student."""
 
@@ -77,17 +81,17 @@ def question(
     text: str,
     answer: Mapping[str, Value],
     insight: str,
-    mistakes: Iterable[tuple[str, Value | Mapping[str, Value], str]],
+    mistakes: Iterable[Listed],
     hints: Iterable[str],
     solution: str,
     *,
     tolerance: float = 0.01,
 ) -> Question:
-    """A question; its topic is the first part of ``id``. In ``solution``, {field} stands for the right answer.
+    """A question of a generator; its topic is the first part of ``id``. In ``solution``, {field} is the right answer.
 
-    A mistake is (name, value, sentence), its value a mapping where the question has several fields. With some numbers
-    a mistake gives the right answer (forgetting a padding of 0) or that of another mistake: it is none then, and is
-    dropped, field by field, so that every wrong value has one explanation.
+    What a mistake gives is a mapping where the question has several fields. With some numbers a mistake gives the right
+    answer (forgetting a padding of 0) or that of another mistake: it is none then, and is dropped, field by field, so
+    that every wrong value has one explanation.
     """
     taken: dict[str, list[Value]] = {field: [value] for field, value in answer.items()}
     kept = []
@@ -104,7 +108,8 @@ def question(
 
 def judge(question: Question, values: Mapping[str, Value]) -> Verdict:
     """Compares ``values`` (read already) with the right answer and the listed mistakes, field by field."""
-    right, missing, wrong, mistaken = [], [], [], {}
+    right, missing, wrong = [], [], []
+    mistaken: dict[str, tuple[Mistake, list[str]]] = {}
     for field, wanted in question.answer.items():
         if field not in values:
             missing.append(field)
@@ -125,10 +130,10 @@ def is_open(value: object) -> bool:
 
 def matches(value: Value, wanted: Value, tolerance: float) -> bool:
     """True when ``value`` (read already) is ``wanted``; only a wanted float leaves room, and NaN is never right."""
-    if isinstance(wanted, tuple) or isinstance(value, tuple):
-        both = isinstance(wanted, tuple) and isinstance(value, tuple) and len(wanted) == len(value)
-        return both and all(matches(v, w, tolerance) for v, w in zip(value, wanted, strict=True))
-    if isinstance(wanted, (bool, str)) or isinstance(value, (bool, str)):
+    if isinstance(wanted, tuple) and isinstance(value, tuple):
+        pairs = zip(value, wanted, strict=False)
+        return len(value) == len(wanted) and all(matches(v, w, tolerance) for v, w in pairs)
+    if isinstance(wanted, (bool, str, tuple)) or isinstance(value, (bool, str, tuple)):
         return value == wanted
     return abs(value - wanted) <= (tolerance if isinstance(wanted, float) else 1e-6)
 
@@ -171,13 +176,13 @@ def _near_any(value: Value, others: list[Value], tolerance: float) -> bool:
 def _read_number(value: object) -> int | float:
     if isinstance(value, str):
         value = _number_in(value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Unreadable(f"should be a number such as 24, not {_short(value)}")
     try:
         number = float(value)
     except OverflowError:  # a whole number of hundreds of digits
         return math.inf if value > 0 else -math.inf
-    return int(value) if number.is_integer() and abs(number) < 1e15 else number
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
 
 
 def _number_in(text: str) -> object:
@@ -204,6 +209,7 @@ def _read_option(value: object, options: tuple[str, ...]) -> str:
 
 
 def _read_tuple(value: object) -> tuple[int | float, ...]:
+    parts: list | tuple
     if isinstance(value, str):
         parts = re.split(r"[\s,x]+", value.strip().strip("()[]").strip().rstrip(",").lower())
     elif isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Topic "conv", first half: the sizes that come out of a convolution, made by formula. See also questions_shapes."""
+"""Topic "conv": what comes out of a convolution, as sizes and as the shape of a batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from helpers import conv_math
-from helpers.exercises.questions import Question, question
+from helpers.exercises.questions import Generators, Listed, Question, question
 
 HINTS = (
     "Slide the filter along one row: at how many places can it stand? And count what one filter leaves behind.",
@@ -31,7 +31,7 @@ def convolution(
     """The question what comes out of a convolution, with the mistakes that its numbers allow."""
     sides = {"width": width, "height": height or width}
     right = {f: conv_math.output_size(n, kernel_size, stride=stride, padding=padding) for f, n in sides.items()}
-    mistakes = [
+    mistakes: list[Listed] = [
         *size_mistakes(sides, kernel_size, stride, padding),
         ("took the depth of the input", {"depth": depth},
          "That is the depth of the input. Every filter reaches through the whole depth and leaves one map."),
@@ -53,7 +53,7 @@ def convolution(
     )
 
 
-def size_mistakes(sides: dict[str, int], k: int, s: int, p: int) -> list[tuple[str, dict[str, float], str]]:
+def size_mistakes(sides: dict[str, int], k: int, s: int, p: int) -> list[Listed]:
     """What typical mistakes make of the sizes; where some coincide, the first one keeps its value."""
 
     def each(size: Callable[[int], float]) -> dict[str, float]:
@@ -112,66 +112,50 @@ def _random_convolution(rng: random.Random) -> Question:
     )
 
 
-QUESTIONS: tuple[Question, ...] = (
-    convolution(
-        "conv-1", 28, kernel_size=3, depth=1, filters=32, story="The first layer of the recap network.",
-        insight="There is no padding, so a 3 x 3 filter costs one pixel on every side.",
-    ),
-    convolution(
-        "conv-2", 26, kernel_size=3, depth=32, filters=64, story="The second layer of the recap network.",
-        insight="The depth of the input does not show in the output: every filter reaches through all of it.",
-    ),
-    convolution(
-        "conv-3", 32, kernel_size=5, depth=3, filters=6,
-        insight="One can see it as 6 maps, or as a grid with a 6-vector at each point.",
-    ),
-    convolution(
-        "conv-4", 7, kernel_size=3, depth=1, filters=1, stride=2, story="The lecture's small example.",
-        insight="Stride 2 skips every second place.",
-    ),
-    convolution(
-        "conv-5", 7, kernel_size=3, depth=1, filters=1, stride=3,
-        story="The lecture says that this one \"doesn't fit\". PyTorch computes it all the same.",
-        insight="PyTorch rounds down; the last row and column of pixels are never read.",
-    ),
-    convolution(
-        "conv-6", 7, kernel_size=3, depth=1, filters=1, padding=1, story="Now with a border of zeros, 1 pixel wide.",
-        insight="With stride 1, padding (F - 1) / 2 keeps the size, so a network can be as deep as one likes.",
-    ),
-    convolution(
-        "conv-7", 32, kernel_size=5, depth=3, filters=10, padding=2, story="The lecture's \"examples time\".",
-        insight="For a 5 x 5 filter a padding of 2 keeps width and height.",
-    ),
-    convolution(
-        "conv-8", 227, kernel_size=11, depth=3, filters=96, stride=4, story="AlexNet's first layer.",
-        insight="The paper speaks of 224 pixels, but its own map size needs 227 when nothing is padded.",
-    ),
-    convolution(
-        "conv-9", 224, kernel_size=11, depth=3, filters=64, stride=4, padding=2,
-        story="AlexNet's first layer in torchvision.",
-        insight="The division leaves a rest here too: PyTorch rounds down, and nobody notices.",
-    ),
-    convolution(
-        "conv-10", 227, kernel_size=11, depth=3, filters=64, stride=4, padding=2,
-        story="torchvision's AlexNet, fed with the lecture's 227 x 227 pictures.",
-        insight="One more than with 224 pixels; the pooling layer that follows evens it out.",
-    ),
-    convolution(
-        "conv-11", 224, kernel_size=11, depth=3, filters=96, stride=4,
-        story="AlexNet's first layer, if its input had 224 pixels and no padding.",
-        insight="The paper has 55 here, so 224 pixels without padding cannot be what was run.",
-    ),
-    convolution(
-        "conv-12", 224, kernel_size=7, depth=3, filters=64, stride=2, padding=3, story="ResNet's first layer.",
-        insight="It halves the picture at once, and every layer after it has less to do.",
-    ),
-    convolution(
-        "conv-20", 640, height=480, kernel_size=3, depth=3, filters=16, stride=2, padding=1, story="A photo.",
-        insight="Width and height go their own ways, by the same formula.",
-    ),
-    convolution(
-        "conv-25", 56, kernel_size=1, depth=64, filters=32, story="1 x 1 convolutions make perfect sense.",
-        insight="At every point a dot product through the depth: 64 numbers go in, 32 come out.",
-    ),
-)
-PRACTICE = {"conv": (_random_convolution,)}
+def batch_shape(
+    id: str,
+    batch: tuple[int, int, int],
+    *,
+    kernel_size: int,
+    filters: int,
+    insight: str = "N stays, the filters make C, the sliding makes H and W.",
+) -> Question:
+    """The question which shape a convolution gives to a batch of (N, C, side) square pictures."""
+    n, c, side = batch
+    size = conv_math.output_size(side, kernel_size)
+    return question(
+        id,
+        f"A batch of shape ({n}, {c}, {side}, {side}) goes through nn.Conv2d({c}, {filters}, "
+        f"kernel_size={kernel_size}). What is the shape of the output?",
+        {"shape": (n, filters, size, size)},
+        insight,
+        [
+            ("put the channels last", (n, size, size, filters),
+             "The numbers are right, the order is not: in PyTorch the channels come before height and width."),
+            ("kept the channels", (n, c, size, size),
+             "You kept the channels of the input. How many filters are there?"),
+            ("swapped batch and channels", (filters, n, size, size), "The batch comes first, then the channels."),
+            ("multiplied the channels", (n, c * filters, size, size),
+             "A filter adds up over the input channels and leaves one map."),
+            ("left out the batch", (filters, size, size), "That is one picture. How many are in the batch?"),
+            ("kept the size", (n, filters, side, side),
+             "Without padding, the filter finds no place near the edge: the map gets smaller."),
+            ("forgot the +1", (n, filters, size - 1, size - 1),
+             "That is the number of steps. Count the places: there is one before the first step."),
+        ],
+        (
+            "One of the four numbers stays, three change.",
+            "The shape is (N, C_out, H_out, W_out). C_out is the second argument of nn.Conv2d; no padding is given.",
+            f"H_out = W_out = {side} - {kernel_size} + 1.",
+        ),
+        f"N stays {n}, the {filters} filters make {filters} channels, and {side} - {kernel_size} + 1 = {size}: "
+        f"{{shape}}.",
+    )
+
+
+def _random_batch_shape(rng: random.Random) -> Question:
+    batch = (rng.choice((2, 8, 16)), rng.choice((1, 3)), rng.randint(24, 64))
+    return batch_shape("practice-conv", batch, kernel_size=rng.choice((3, 5, 7)), filters=rng.choice((6, 10, 32)))
+
+
+GENERATORS: Generators = {convolution: _random_convolution, batch_shape: _random_batch_shape}

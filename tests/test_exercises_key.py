@@ -1,0 +1,426 @@
+"""A second key: what the questions of the bank ask, computed anew by torch, torchvision and plain arithmetic.
+
+Nothing here uses the package's own formulas. What cannot be computed is typed a second time, with its source.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms import functional as TF
+
+from helpers.exercises import bank
+from helpers.exercises.questions import Question
+
+BANK = bank.every()
+Answer = dict[str, object]
+MIB = 2**20
+
+TYPED: dict[str, tuple[Answer, str]] = {  # what no computation gives, and where it is from
+    "params-14": ({"times": 1}, "a convolution's weights know nothing of the picture's size"),
+    "cost-8": ({"billions": 3.6}, "the table's 1.8 are multiply-adds; each is two operations"),
+    "nets-15": ({"learn": "zero"}, "x = F(x) + x; He et al. 2015, section 3.1"),
+    "nets-16": ({"reason": "harder to train"}, "He et al. 2015, figure 1: the training error is higher, too"),
+    "nets-19": ({"network": "GoogLeNet"}, "ILSVRC 2014, classification: 6.7 % top-5, VGG second with 7.3 %"),
+    "nets-27": ({"pictures": 60_000}, "LeCun's page on MNIST"),
+    "nets-28": ({"network": "LeNet"}, "a permutation of inputs can be undone by a linear layer, not by a convolution"),
+    "nets-30": ({"introduced": "neither"}, "Krizhevsky et al. 2012 cites Nair and Hinton 2010, and Hinton et al. 2012"),
+    "batchnorm-10": ({"place": "between convolution and ReLU"}, "Ioffe and Szegedy 2015, section 3.2"),
+    "training-10": ({"split": "validation"}, "the training part is learned by heart, the test part is for the end"),
+    "training-17": ({"name": "overfitting"}, "the word for a growing gap between training and validation"),
+    "training-18": ({"safe": False}, "a 6 upside down is a 9"),
+    "training-22": ({"decay": 0.0001}, "He et al. 2015, section 3.4"),
+    "transfer-3": ({"advice": "linear classifier"}, "CS 231n, transfer learning: little data, similar"),
+    "transfer-4": ({"advice": "fine-tune few layers"}, "CS 231n: a lot of data, similar"),
+    "transfer-5": ({"advice": "several stages"}, "CS 231n: little data, different"),
+    "transfer-6": ({"advice": "fine-tune many layers"}, "CS 231n: a lot of data, different"),
+    "transfer-12": ({"layers": "first"}, "Yosinski et al. 2014"),
+    "transfer-13": ({"rate": "smaller"}, "CS 231n's notes on transfer learning: pretrained weights are rather good"),
+    "transfer-15": ({"shared": "both"}, "the first step depends on the weights and on the batch"),
+}
+
+
+def empty(*shape: int) -> torch.Tensor:
+    return torch.empty(shape, device="meta")
+
+
+def volume(layer: nn.Module, width: int, height: int, depth: int) -> Answer:
+    """What comes out of a layer, as width, height and depth."""
+    _, d, h, w = layer(empty(1, depth, height, width)).shape
+    return {"width": w, "height": h, "depth": d}
+
+
+def conv(width: int, depth: int, filters: int, kernel_size: int, stride: int = 1, padding: int = 0) -> Answer:
+    return volume(nn.Conv2d(depth, filters, kernel_size, stride, padding), width, width, depth)
+
+
+def pool(width: int, depth: int, kernel_size: int, stride: int | None = None, padding: int = 0) -> Answer:
+    return volume(nn.MaxPool2d(kernel_size, stride, padding), width, width, depth)
+
+
+def side(layer: nn.Module, width: int) -> int:
+    return layer(empty(1, 1, width, width)).shape[-1]
+
+
+def count(*layers: nn.Module | None) -> int:
+    """Parameters; those of no layer are none."""
+    return sum(p.numel() for layer in layers if layer is not None for p in layer.parameters())
+
+
+def weights(layers: Iterable[object]) -> int:
+    """Weights of the convolutions among ``layers``, biases left out."""
+    return sum(layer.weight.numel() for layer in layers if isinstance(layer, nn.Conv2d))
+
+
+def linears(*widths: int) -> int:
+    return count(*(nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False)))
+
+
+def macs(network: nn.Module, *shape: int) -> int:
+    with FlopCounterMode(display=False) as counter:
+        network(empty(1, *shape))
+    return counter.get_total_flops() // 2
+
+
+def seen(*layers: tuple[int, ...]) -> int:
+    """How many pixels lie between the first and the last that one number of the last map is made of.
+
+    A layer is (kernel size, stride, dilation); the last two are 1 where they are left out.
+    """
+    pixels = {0}
+    for kernel_size, stride, dilation in [(*layer, 1, 1)[:3] for layer in reversed(layers)]:
+        pixels = {pixel * stride + tap * dilation for pixel in pixels for tap in range(kernel_size)}
+    return max(pixels) - min(pixels) + 1
+
+
+def outputs(network: nn.Module, *shape: int) -> dict[str, torch.Size]:
+    """The shape that every layer without children puts out."""
+    shapes = {}
+    for name, layer in network.named_modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda _layer, _in, out, name=name: shapes.update({name: out.shape}))
+    network(empty(1, *shape))
+    return shapes
+
+
+def sizes() -> dict[str, Answer]:
+    recap = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.Flatten())
+    lenet = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.Flatten())
+    chain = [32]
+    while chain[-1] > 4:
+        chain.append(side(nn.Conv2d(1, 1, 5), chain[-1]))
+    trunk = nn.Sequential(*list(torchvision.models.resnet50().children())[:-2])
+    photo = volume(trunk, 480, 320, 3)
+    features = torchvision.models.vgg16().features
+    return {
+        "conv-1": conv(28, 1, 32, 3),
+        "conv-2": conv(26, 32, 64, 3),
+        "conv-3": conv(32, 3, 6, 5),
+        "conv-4": conv(7, 1, 1, 3, stride=2),
+        "conv-5": conv(7, 1, 1, 3, stride=3),
+        "conv-6": conv(7, 1, 1, 3, padding=1),
+        "conv-7": conv(32, 3, 10, 5, padding=2),
+        "conv-8": conv(227, 3, 96, 11, stride=4),
+        "conv-9": conv(224, 3, 64, 11, stride=4, padding=2),
+        "conv-10": conv(227, 3, 64, 11, stride=4, padding=2),
+        "conv-11": conv(224, 3, 96, 11, stride=4),
+        "conv-12": conv(224, 3, 64, 7, stride=2, padding=3),
+        "conv-13": {"padding": next(p for p in range(9) if side(nn.Conv2d(1, 1, 7, padding=p), 50) == 50)},
+        "conv-14": {"padding": next(p for p in range(9) if side(nn.Conv2d(1, 1, 5, 2, p), 32) == 16)},
+        "conv-15": {"shape": tuple(nn.Conv2d(3, 6, kernel_size=5)(empty(2, 3, 32, 32)).shape)},
+        "conv-16": {"shape": tuple(nn.Conv2d(3, 64, kernel_size=11).weight.shape)},
+        "conv-17": {"layers": len(chain) - 1},
+        "conv-18": {"width": side(nn.Conv2d(1, 1, 3, dilation=2), 32)},
+        "conv-19": {"length": nn.Conv2d(3, 1, 5).weight.numel()},
+        "conv-20": volume(nn.Conv2d(3, 16, 3, 2, 1), 640, 480, 3),
+        "conv-23": {"length": nn.Flatten()(empty(1, 3, 32, 32)).shape[1]},
+        "conv-24": {"features": recap(empty(1, 1, 28, 28)).shape[1]},
+        "conv-25": conv(56, 64, 32, 1),
+        "pool-2": pool(55, 96, 3, 2),
+        "pool-4": pool(224, 64, 2, 2),
+        "pool-5": pool(227, 64, 2, 2),
+        "pool-6": pool(13, 256, 3, 2),
+        "pool-7": {"width": side(nn.MaxPool2d(3), 27)},
+        "pool-8": pool(112, 64, 3, 2, 1),
+        "pool-10": {"features": nn.AdaptiveAvgPool2d(1)(empty(1, 512, 7, 7)).numel()},
+        "pool-11": pool(28, 6, 2, 2),
+        "field-1": {"pixels": seen((3,), (3,))},
+        "field-2": {"pixels": seen((3,), (3,), (3,))},
+        "field-3": {"layers": next(n for n in range(1, 200) if seen(*[(3,)] * n) >= 224)},
+        "field-4": {"pixels": seen(*[(5,)] * 5)},
+        "field-5": {"pixels": seen((3, 2), (3,))},
+        "field-6": {"pixels": seen((7, 2), (3, 2))},
+        "field-7": {"pixels": seen((11, 4), (3, 2))},
+        "field-8": {"pixels": seen((11, 4), (3, 2), (5,), (3, 2), (3,), (3,), (3,), (3, 2))},
+        "field-9": {"pixels": seen(*vgg_layers())},
+        "field-10": {"pixels": seen((3,))},
+        "field-11": {"pixels": seen((3, 1, 1), (3, 1, 2), (3, 1, 4))},
+        "field-12": {"pixels": seen(*[(3, 2)] * 4)},
+        "nets-1": {"features": lenet(empty(1, 1, 32, 32)).shape[1]},
+        "nets-14": {"factor": empty(128, 28, 28).numel() / empty(64, 56, 56).numel()},
+        "nets-18": {"width": features(empty(1, 3, 224, 224)).shape[-1]},
+        "nets-20": {"height": photo["height"], "width": photo["width"]},
+        "nets-31": {"neurons": nn.Conv2d(3, 96, 11, stride=4)(empty(1, 3, 227, 227)).numel()},
+    }
+
+
+def vgg_layers() -> Iterator[tuple[int, int]]:
+    for layer in torchvision.models.vgg16().features:
+        if isinstance(layer, nn.Conv2d):
+            yield layer.kernel_size[0], layer.stride[0]
+        elif isinstance(layer, nn.MaxPool2d):
+            assert isinstance(layer.kernel_size, int) and isinstance(layer.stride, int)
+            yield layer.kernel_size, layer.stride
+
+
+def counts() -> dict[str, Answer]:
+    models = torchvision.models
+    alexnet, vgg16, resnet18, resnet50 = models.alexnet(), models.vgg16(), models.resnet18(), models.resnet50()
+    lenet = count(nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)) + linears(400, 120, 84, 10)
+    depthwise, pointwise, full = nn.Conv2d(32, 32, 3, groups=32), nn.Conv2d(32, 64, 1), nn.Conv2d(32, 64, 3)
+    layers = [layer for layer in vgg16.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    largest = max(layers, key=count)
+    first_linear = next(layer for layer in layers if isinstance(layer, nn.Linear))
+    maps = {name: shape.numel() for name, shape in outputs(vgg16, 3, 224, 224).items() if "." in name}
+    first_maps = [name for name in maps if maps[name] == max(maps.values())]
+    stem_maps = {f"features.{n}" for n in range(4)}  # two convolutions, each with its ReLU
+    rows = [layer for layer in vgg16.features if isinstance(layer, (nn.Conv2d, nn.MaxPool2d))]
+    row_values, x = 3 * 224 * 224 + 4096 + 4096 + 1000, empty(1, 3, 224, 224)
+    for layer in rows:
+        x = layer(x)
+        row_values += x.numel()
+    deep = [name for name, m in models.resnet101().named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    new_head = models.alexnet(num_classes=4)
+    vgg_convs = [layer for layer in vgg16.modules() if isinstance(layer, nn.Conv2d)]
+    answers = {
+        "pool-3": count(nn.MaxPool2d(3, 2)),
+        "params-1": count(nn.Conv2d(3, 10, 5)),
+        "params-2": count(nn.Conv2d(3, 96, 11)),
+        "params-3": count(alexnet.features[0]),
+        "params-4": count(nn.Conv2d(1, 32, 3)),
+        "params-5": count(full),
+        "params-6": vgg_convs[0].weight.numel(),
+        "params-7": count(next(c for c in vgg_convs if (c.in_channels, c.out_channels) == (128, 256))),
+        "params-8": count(nn.Conv2d(64, 32, 1)),
+        "params-9": count(alexnet.classifier[1]),
+        "params-10": vgg16.classifier[0].weight.numel(),
+        "params-11": count(nn.Conv2d(96, 256, 5, groups=2)),
+        "params-12": count(depthwise),
+        "params-13": count(depthwise, pointwise),
+        "params-15": linears(3072, 100, 10),
+        "params-16": count(resnet18.layer1[0].conv1),
+        "params-17": count(models.vgg19()) - count(vgg16),
+        "params-18": sum(p.numel() for name, p in vgg16.named_parameters() if name.endswith("bias")),
+        "cost-1": macs(nn.Conv2d(3, 10, 5, padding=2), 3, 32, 32),
+        "cost-2": macs(vgg_convs[0], 3, 224, 224),
+        "cost-3": macs(vgg_convs[1], 64, 224, 224),
+        "cost-4": macs(nn.Conv2d(64, 32, 1), 64, 56, 56),
+        "cost-5": macs(alexnet.features[0], 3, 224, 224),
+        "cost-6": vgg_convs[0](empty(1, 3, 224, 224)).nbytes / MIB,
+        "cost-7": resnet18.conv1(empty(32, 3, 224, 224)).nbytes / MIB,
+        "cost-9": macs(full, 32, 66, 66) // macs(full, 32, 34, 34),  # 64 x 64 and 32 x 32 places
+        "cost-10": sum(p.nbytes for p in vgg16.parameters()) / MIB,
+        "cost-11": macs(nn.Linear(4096, 4096), 4096),
+        "cost-12": macs(full, 32, 16, 16) / (macs(depthwise, 32, 16, 16) + macs(pointwise, 32, 14, 14)),
+        "cost-13": round(row_values / 1e6, 2) * 4,
+        "nets-2": lenet,
+        "nets-4": 100 * count(alexnet.classifier) / count(alexnet),
+        "nets-5": nn.Conv2d(96, 256, 5, groups=2).weight.shape[1],
+        "nets-7": "first linear layer" if largest is first_linear else "another",
+        "nets-8": "first convolutions" if set(first_maps) == stem_maps else "elsewhere",
+        "nets-9": weights(resnet18.layer1[0].modules()),
+        "nets-10": weights(resnet50.layer1[1].modules()),
+        "nets-11": count(resnet18.layer2[0].downsample[0]),
+        "nets-12": sum("downsample" not in name for name in deep),
+        "nets-13": len(["first", *["convolution"] * 2 * 9 * 3, "last"]),
+        "nets-23": count(nn.Conv2d(240, 240, 1, groups=3, bias=False)),
+        "nets-25": linears(28 * 28, 10),
+        "nets-26": min(range(1, 400), key=lambda hidden: abs(linears(784, hidden, 10) - lenet)),
+        "batchnorm-3": count(nn.BatchNorm2d(64)),
+        "transfer-1": linears(4096, 4),
+        "transfer-2": linears(9216, 4096, 512, 4),
+        "transfer-8": linears(512, 4),
+        "transfer-9": 100 * count(new_head.classifier[-1]) / count(new_head),
+        "transfer-10": linears(4096, 5) - linears(4096, 4),
+    }
+    convolutions, fully_connected = (
+        sum(isinstance(layer, kind) for layer in alexnet.modules()) for kind in (nn.Conv2d, nn.Linear)
+    )
+    work = {"AlexNet": macs(alexnet, 3, 224, 224), "ResNet-50": macs(resnet50, 3, 224, 224)}
+    size = {"AlexNet": count(alexnet), "ResNet-50": count(resnet50)}
+    assert 4.0e9 < work["ResNet-50"] < 4.2e9 and 0.70e9 < work["AlexNet"] < 0.72e9
+    stack = [nn.Conv2d(64, 64, 3, bias=False) for _ in range(3)]
+    return {question_id: {field_of(question_id): value} for question_id, value in answers.items()} | {
+        "nets-3": {"convolutions": convolutions, "linear": fully_connected},
+        "nets-6": {"stack": count(*stack), "large": count(nn.Conv2d(64, 64, 7, bias=False))},
+        "nets-22": {"larger_file": max(size, key=size.__getitem__), "more_work": max(work, key=work.__getitem__)},
+    }
+
+
+def field_of(question_id: str) -> str:
+    (name,) = BANK[question_id].answer
+    return name
+
+
+def statements() -> dict[str, Answer]:
+    """What has to be run with real numbers."""
+    part = torch.tensor([[1.0, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]])[None]
+    x = torch.zeros(1, 1, 32, 32, requires_grad=True)
+    F.conv2d(x, torch.ones(1, 1, 5, 5), stride=4).sum().backward()
+    assert x.grad is not None
+    unread = int((x.grad[0, 0].sum(dim=0) == 0).sum())
+    point, kernel = torch.zeros(1, 1, 3, 3), torch.arange(9.0).reshape(1, 1, 3, 3)
+    point[..., 0, 0] = 1  # one bright pixel in the corner: what of the kernel does it meet?
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(8, 3, 6, 6, generator=generator)
+    norm, layer = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 3)
+    assert norm.running_mean is not None and norm.running_var is not None
+    before = norm(layer(images))
+    nn.init.constant_(layer.bias, 5.0)  # type: ignore[arg-type]  # it has a bias
+    changed = not torch.allclose(before, norm(layer(images)), atol=1e-4)
+    frozen = nn.BatchNorm2d(3).requires_grad_(False)
+    frozen(images)
+    assert frozen.running_mean is not None
+    by_running = (images - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + norm.eps).sqrt()
+    uses_running = torch.allclose(norm.eval()(images), by_running, atol=1e-5)
+    column = torch.tensor([[2.0], [4.0], [6.0], [8.0]], dtype=torch.float64)
+    scaled = nn.BatchNorm1d(1, eps=1e-12, dtype=torch.float64)
+    normed = scaled(column)[-1].item()
+    nn.init.constant_(scaled.weight, 2.0)
+    nn.init.constant_(scaled.bias, 3.0)
+    spread = scaled(column)
+    maps, single = empty(32, 64, 56, 56), torch.tensor([7.0])
+    lone = (single - single.mean()) / (single.var(correction=0) + 1e-5).sqrt()
+
+    weight = nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    (2.0 * weight).backward()
+    optimizer.step()
+    schedule = ReduceLROnPlateau(optimizer, factor=0.1, patience=0)
+    for _ in range(3):  # the first error is the best so far, the next two are no better
+        schedule.step(1.0)
+    slope = torch.zeros(1, requires_grad=True), torch.full((1,), -3.0, requires_grad=True)
+    (torch.sigmoid(slope[0]) + torch.relu(slope[1])).backward()
+    kept = nn.Dropout(0.2)(torch.ones(1000)).unique().tolist()
+    steps = len(DataLoader(range(1350), batch_size=32))  # type: ignore[arg-type]  # a range is dataset enough
+    share = torch.tensor([0.9, *[0.1 / 3] * 3], dtype=torch.float64)  # of the four answers, the right one first
+    errors = {2012: 16.4, 2013: 11.7, 2014: 6.7, 2015: 3.6, 2016: 3.0, 2017: 2.3}
+    rate = 0.001
+    for _ in range(8 - 1):
+        rate /= 2
+    gain = nn.init.calculate_gain("relu")
+    return {
+        "conv-21": {"columns": unread},
+        "conv-22": {"flips": F.conv2d(point, kernel).item() != kernel[0, 0, 0, 0].item()},
+        "pool-1": {"values": tuple(F.max_pool2d(part, 2).flatten().tolist())},
+        "pool-9": {"values": tuple(F.avg_pool2d(part, 2).flatten().tolist())},
+        "nets-17": {"points": 26.2 - 16.4, "percent": 100 - 100 * 16.4 / 26.2},
+        "nets-21": {"std": gain / math.sqrt(nn.Conv2d(64, 64, 3).weight[0].numel())},
+        "nets-24": {"year": next(year for year, error in errors.items() if error < 5.1)},
+        "nets-29": {"percent": 100 * 995 / 1000},
+        "batchnorm-1": {"shape": tuple(torch.zeros(32, 100).mean(dim=0).shape)},
+        "batchnorm-2": {"means": len(list(nn.BatchNorm2d(64).buffers())[0]), "numbers": maps[:, 0].numel()},
+        "batchnorm-4": {"statistics": "running" if uses_running else "others"},
+        "batchnorm-5": {"value": normed},
+        "batchnorm-6": {"value": lone.item()},
+        "batchnorm-7": {
+            "layer": maps.mean(dim=(1, 2, 3)).numel(),
+            "instance": maps.mean(dim=(2, 3)).numel(),
+            "group": maps.reshape(32, 32, -1).mean(dim=2).numel(),
+        },
+        "batchnorm-8": {"mean": spread.mean().item(), "std": spread.std(correction=0).item()},
+        "batchnorm-9": {"changes": changed},
+        "training-1": {"train": 1500 * 9 // 10, "val": 1500 // 10, "per_class": len(range(0, 1500, 4))},
+        "training-2": {"steps": steps},
+        "training-3": {"steps": 10 * steps},
+        "training-4": {"percent": 100 * torch.softmax(torch.zeros(4), 0)[0].item()},
+        "training-5": {"loss": F.cross_entropy(torch.zeros(1, 4), torch.tensor([0])).item()},
+        "training-6": {"loss": F.cross_entropy(torch.zeros(1, 1000), torch.tensor([0])).item()},
+        "training-7": {"units": round(1000 / kept[-1])},  # the mean stays 1: what is kept is larger by as much
+        "training-8": {"factor": kept[-1]},
+        "training-9": {"p": 1 - 0.8},
+        "training-11": {"value": TF.normalize(torch.ones(1, 1, 1), [0.485], [0.229]).item()},
+        "training-12": {"weight": weight.item()},
+        "training-13": {"lr": optimizer.param_groups[0]["lr"]},
+        "training-14": {"sigmoid": gradient(slope[0]), "relu": gradient(slope[1])},
+        "training-15": {"image": empty(3, 32, 32).numel(), "channel": empty(3, 32, 32).mean(dim=(1, 2)).numel()},
+        "training-16": {"crops": 5 * len(TF.ten_crop(torch.zeros(3, 40, 40), [32, 32]))},
+        "training-19": {"value": torch.tanh(torch.tensor(1.0)).item()},
+        "training-20": {"percent": 100 - 24 / 3},
+        "training-21": {"std": gain / math.sqrt(nn.Conv2d(128, 64, 3).weight[0].numel())},
+        "transfer-7": {"stay": torch.equal(frozen.running_mean, torch.zeros(3))},
+        "transfer-11": {"kept": 1350, "not_kept": sum(1350 for _ in range(20))},
+        "transfer-14": {"barrier": (90 + 80) // 2 - 40},
+        "transfer-16": {"percent": 100 * share.square().sum().item()},
+        "transfer-17": {"lr": 1e6 * rate},
+    }
+
+
+def gradient(x: torch.Tensor) -> float:
+    assert x.grad is not None
+    return x.grad.item()
+
+
+@functools.cache
+def second_key() -> dict[str, Answer]:
+    with torch.device("meta"):
+        computed = sizes() | counts()
+    torch.manual_seed(0)
+    computed |= statements()
+    assert not set(computed) & set(TYPED)
+    return computed | {question_id: answer for question_id, (answer, _) in TYPED.items()}
+
+
+def same(ours: object, theirs: object) -> bool:
+    """True where ``theirs``, of the bank, is what was computed here; float32 leaves room for floats only."""
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    if isinstance(ours, float) and isinstance(theirs, (int, float)) and not isinstance(theirs, bool):
+        return math.isclose(ours, theirs, rel_tol=1e-6 if isinstance(theirs, float) else 0, abs_tol=1e-9)
+    return type(ours) is type(theirs) and ours == theirs
+
+
+def test_the_keys_agree() -> None:
+    key = second_key()
+    assert set(key) == set(BANK), "every question needs a second answer, computed here or typed with its source"
+    assert len(key) - len(TYPED) >= 130
+    wrong = []
+    for question_id, q in BANK.items():
+        ours = key[question_id]
+        if set(ours) != set(q.answer) or not all(same(ours[name], value) for name, value in q.answer.items()):
+            wrong.append(f"{question_id}: the bank says {dict(q.answer)}, the second key {ours}")
+    assert not wrong, "\n".join(wrong)
+
+
+def changed(value: object, q: Question, field: str) -> Iterator[object]:
+    """Wrong values near to the right one, and the mistakes' values."""
+    yield from (mistake.answer[field] for mistake in q.mistakes if field in mistake.answer)
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, tuple):
+        yield from ((*value, 1), value[:-1], (value[0] + 1, *value[1:]))
+    elif isinstance(value, (int, float)):
+        yield from (value + 1, value - 1, -value or 1, value * 1.001 or 0.001)
+        yield value + q.tolerance
+
+
+def test_every_change_of_an_answer_is_noticed() -> None:
+    key = second_key()
+    unnoticed = [
+        f"{question_id}: {field} = {other}"
+        for question_id, q in BANK.items()
+        for field, value in q.answer.items()
+        for other in changed(value, q, field)
+        if same(key[question_id][field], other)
+    ]
+    assert not unnoticed, "\n".join(unnoticed)
