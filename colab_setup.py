@@ -36,6 +36,8 @@ python3 colab_setup.py slides [NOTEBOOKS]   export notebooks as slides for a bro
 python3 colab_setup.py prefetch             before class: bring all data and pretrained networks to this machine
 python3 colab_setup.py diagnose             look at this machine and say what is wrong; installs nothing
 python3 colab_setup.py address OWNER/NAME   write the repository's address into every badge and link
+python3 colab_setup.py record [NOTEBOOKS]   for contributors: execute notebooks and store their outputs
+python3 colab_setup.py colab                for contributors: take over the versions that Colab publishes
 """
 # What a command needs beside the kit's requirements: an extra of pyproject.toml, "" for none; None: install nothing.
 COMMANDS = {
@@ -47,6 +49,7 @@ COMMANDS = {
     "lab": "lab",
     "diagnose": None,
     "address": None,
+    "colab": None,
 }
 
 
