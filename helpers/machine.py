@@ -97,7 +97,7 @@ def free_memory() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
         return max(0, min([free, *_left_in_container(Path("/sys/fs/cgroup"))]))
-    import psutil  # type: ignore[import-untyped]  # without hints; comes with ipykernel, asked where there is no /proc
+    import psutil  # comes with ipykernel; asked where there is no /proc
 
     return psutil.virtual_memory().available
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import io
@@ -22,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from helpers import datasets, machine
-from helpers.datasets import catalogue, download, locks, standin
+from helpers.datasets import catalogue, download, locks
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves it out
 from http_server import QUOTA_PAGE, drop, serve, status, well
@@ -82,7 +81,7 @@ def no_network(monkeypatch):
     def asked(*args, **kwargs):
         raise AssertionError(f"the network was asked: {args}")
 
-    monkeypatch.setattr("urllib.request.urlopen", asked)
+    monkeypatch.setattr("requests.sessions.Session.request", asked)
     monkeypatch.setitem(sys.modules, "gdown", types.SimpleNamespace(download=asked))
 
 
@@ -189,7 +188,7 @@ def test_what_cannot_be_registered(arguments, sentence):
     "place",
     ["home/datasets/ants.zip", "home/ants.zip", "home/downloads/ants.zip", "home/ants (1).zip",
      "course/notebooks/ants.zip", "course/ants.zip", "drive/MyDrive/ants.zip", "drive/MyDrive/Copy of ants.zip",
-     "persist/ants.zip", "drive/MyDrive/cs167/ants.zip", "drive/MyDrive/cs167/datasets/ants.zip"],
+     "drive/MyDrive/datasets/ants.zip", "persist/ants.zip", "persist/datasets/ants.zip"],
     ids=str,
 )  # fmt: skip
 def test_a_zip_is_found_and_stays(place, tmp_path, home, no_network):
@@ -215,10 +214,27 @@ def test_a_zip_on_the_drive_is_read_once_from_end_to_end(tmp_path, monkeypatch):
     assert len(opened) == 1 and not opened[0].is_relative_to(tmp_path / "drive")
 
 
-def test_a_drive_is_not_searched_all_over(tmp_path, no_network, monkeypatch):
-    monkeypatch.setenv("KIT_OFFLINE", "1")
-    put(tmp_path / "drive" / "MyDrive" / "a" / "b" / "ants.zip", GOOD)
-    assert "and on the Drive" in error_of()
+def test_a_drive_is_asked_for_few_names_and_never_listed(tmp_path, no_network, monkeypatch):
+    """A Drive of 300 folders: to list it, or to look into each, takes minutes there."""
+    drive = tmp_path / "drive" / "MyDrive"
+    for number in range(300):
+        (drive / f"folder {number}").mkdir(parents=True)
+    put(drive / "folder 7" / "ants.zip", GOOD)
+    asked = []
+
+    def on_drive(what, name):
+        def told(path, *args, **kwargs):
+            if str(drive) in os.fspath(path):
+                asked.append((name, os.fspath(path)))
+            return what(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, name, told)
+
+    for name in ("stat", "lstat", "scandir", "listdir"):
+        on_drive(getattr(os, name), name)
+    assert not datasets.is_ready("ants")
+    monkeypatch.undo()
+    assert {name for name, _ in asked} <= {"stat"} and len(asked) <= 20, asked
 
 
 def test_a_drive_that_has_died_is_passed_over(tmp_path, home, monkeypatch):
@@ -274,9 +290,8 @@ def test_a_damaged_zip_is_told_and_the_next_source_taken(home):
         ([*files(test=0), "ants/test/ant/1.jpg", "ants/test/bee/note.txt"],
          r"test/ has no pictures of bee \(class folders there: ant, bee\)"),
         (["ants/train/1.jpg", "ants/test/1.jpg"], r"train/ has no pictures of ant, bee \(class folders there: none\)"),
-        ([*files(), "../evil.jpg"], "it is refused: the entry '../evil.jpg' would be written outside its folder"),
     ],
-    ids=["no splits", "class missing", "class without pictures", "no classes", "dangerous"],
+    ids=["no splits", "class missing", "class without pictures", "no classes"],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*was not used")
 def test_a_wrong_zip_stops(names, sentence, home, monkeypatch):
@@ -357,16 +372,6 @@ def test_the_order_of_sources(home, monkeypatch):
     assert tree(folder) == UNPACKED and tree(home / "datasets" / ".incoming") == ["ants/lock"]
 
 
-def test_a_broken_download_goes_on_in_the_next_call(home, monkeypatch):
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    with serve(GOOD, drop(1000), well()) as server:
-        monkeypatch.setenv("KIT_MIRROR", server.url)
-        assert f"{server.url}/ants.zip: the connection broke after 0.0 of 0.2 MiB" in error_of()
-        assert not (home / "datasets" / "ants").exists() and not datasets.is_ready("ants")
-        assert tree(datasets.fetch("ants")) == UNPACKED
-    assert server.ranges == ["", "bytes=1000-"]
-
-
 @pytest.mark.parametrize(
     ("body", "answer", "sentence"),
     [
@@ -445,38 +450,21 @@ def test_on_colab_the_drive_is_named(tmp_path, monkeypatch):
 # Drawn stand-ins
 
 
-def test_the_catalogue_agrees_with_what_is_drawn():
-    drawn = [catalogue.look_up(name) for name in datasets.names() if catalogue.look_up(name).drawn]
-    assert {entry.name: entry.classes for entry in drawn} == standin.CLASSES
-    assert {entry.name: (entry.train_per_class, entry.test_per_class) for entry in drawn} == standin.COUNTS
+def test_a_stand_in_is_unpacked_once_by_its_own_name(home, no_network, monkeypatch):
+    assert datasets.is_ready("bcdp_standin")
+    folder = datasets.fetch("bcdp_standin")
+    assert folder == home / "datasets" / "bcdp_standin"
+    assert json.loads((folder / datasets.MARKER).read_text())["source"] == "the kit's own drawings"
+    monkeypatch.setattr(datasets.standin, "unpack", None)
+    assert datasets.fetch("bcdp_standin") == folder
 
 
-def test_a_stand_in_is_drawn_once_by_its_own_name(home, no_network, monkeypatch):
-    drawn = []
-
-    def draw(name, folder, *, seed=0):
-        drawn.append((name, seed))
-        for each in files(classes="0123456789", top=""):
-            put(folder / each, b"")
-        return folder
-
-    entry = dataclasses.replace(catalogue.look_up("digits_standin"), train_per_class=3, test_per_class=1)
-    monkeypatch.setitem(catalogue._entries, "digits_standin", entry)
-    monkeypatch.setenv("KIT_OFFLINE", "1")
-    monkeypatch.setattr(standin, "draw", draw)
-    assert datasets.is_ready("digits_standin")
-    folder = datasets.fetch("digits_standin")
-    assert folder == home / "datasets" / "digits_standin" == datasets.fetch("digits_standin")
-    assert drawn == [("digits_standin", 0)]
-    assert json.loads((folder / datasets.MARKER).read_text())["source"] == "drawn by helpers.standin"
-
-
-def test_a_drawing_that_broke_off_leaves_nothing(home, monkeypatch):
-    def draw(name, folder, *, seed=0):
+def test_an_unpacking_that_broke_off_leaves_nothing(home, monkeypatch):
+    def unpack(entry, folder):
         put(folder / "train" / "cat" / "1.jpg", b"")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(standin, "draw", draw)
+    monkeypatch.setattr(datasets.standin, "unpack", unpack)
     assert error_of("bcdp_standin").startswith(f"bcdp_standin could not be made in {home}: the disk is full. Free some")
     assert tree(home) == ["datasets/.incoming/bcdp_standin/lock"]
 
@@ -493,14 +481,13 @@ def test_a_full_disk(home, monkeypatch):
     )
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 def test_a_disk_that_fills_up_while_downloading(home, monkeypatch):
-    incoming = home / "datasets" / ".incoming" / "ants"
-    incoming.mkdir(parents=True)
-    (incoming / "ants.zip.part").symlink_to("/dev/full")
-    with serve(GOOD, well()) as server:
-        monkeypatch.setenv("KIT_MIRROR", server.url)
-        assert error_of().startswith(f"ants could not be made in {home}: the disk is full.")
+    def fills_up(url, target, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "download", fills_up)
+    monkeypatch.setenv("KIT_MIRROR", "http://mirror.invalid")
+    assert error_of().startswith(f"ants could not be made in {home}: the disk is full.")
 
 
 def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
@@ -532,8 +519,8 @@ def test_a_folder_that_is_read_only_serves_what_it_has(home, monkeypatch):
 
 CHILD = """
 import os, signal, sys
-from helpers import archives, catalogue, datasets, download
-from helpers.datasets import register
+from helpers import datasets
+from helpers.datasets import archives, download, register
 def die(*args, **kwargs): os.kill(os.getpid(), signal.SIGKILL)
 def die_at(count, function):
     calls = []
@@ -542,7 +529,6 @@ def die_at(count, function):
         return die() if len(calls) == count else function(*args, **kwargs)
     return counted
 register("ants", classes=["ant", "bee"], train_per_class=3, test_per_class=1)
-download.CHUNK = 10_000
 {patch}
 print(datasets.fetch("ants"))
 """
@@ -556,28 +542,26 @@ def child(patch=""):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize(
-    ("patch", "asked_again"),
+    "patch",
     [
-        ("download._read = die_at(5, download._read)", [r"bytes=[1-9]\d{3,4}-"]),
-        ("download._accept = die", [f"bytes={len(GOOD)}-"]),
-        ("datasets._install = die", []),
-        ("archives._write = die_at(5, archives._write)", []),
-        ("datasets._warn = die", []),
-        ("datasets.os.replace = die_at(2, os.replace)", []),
+        "import pooch; pooch.HTTPDownloader.__call__ = lambda self, url, path, pooch: (open(path, 'w').close(), die())",
+        "download._accept = die",
+        "archives.unpack = die",
+        "archives.split_root = die",
+        "datasets.json.dumps = die",
+        "datasets.os.replace = die_at(1, os.replace)",
     ],
-    ids=["downloading", "downloaded", "before unpacking", "unpacking", "before the marker", "before the last rename"],
+    ids=["downloading", "downloaded", "unpacking", "unpacked", "before the marker", "before the last rename"],
 )
-def test_killed_in_the_middle_then_fetched_again(patch, asked_again, home, monkeypatch):
+def test_killed_in_the_middle_then_fetched_again(patch, home, monkeypatch):
     with serve(GOOD, well()) as server:
         monkeypatch.setenv("KIT_MIRROR", server.url)
         with child(patch) as process:
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, err
         assert not (home / "datasets" / "ants").exists()
         keep = put(home / "datasets" / "unpack-mine" / "precious.txt", b"")
         assert tree(datasets.fetch("ants")) == UNPACKED
-    assert len(server.ranges) == 1 + len(asked_again)
-    assert all(map(re.fullmatch, asked_again, server.ranges[1:])), server.ranges
     assert keep.exists() and tree(home / "datasets" / ".incoming") == ["ants/lock"]
     assert not list((home / "datasets" / ".incoming" / "ants").glob("unpack-*"))
 
@@ -601,7 +585,10 @@ def test_two_at_once_download_once(home, monkeypatch):
 def test_two_at_once_where_nothing_can_be_locked(home, monkeypatch):
     put(home / "ants.zip", GOOD)
     both = threading.Barrier(2, timeout=10)
-    monkeypatch.setattr(locks, "_lock", lambda file: False)
+    def no_locks(lock):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks, "_wait_for", no_locks)
     split_root = datasets.archives.split_root
 
     def wait_for_the_other(folder, *, name):
@@ -618,16 +605,21 @@ def test_two_at_once_where_nothing_can_be_locked(home, monkeypatch):
     assert results == [home / "datasets" / "ants"] * 2 and tree(results[0]) == UNPACKED
 
 
+HOLD = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+
+
 def test_a_notebook_that_never_ends_is_named(home, monkeypatch, capsys):
     put(home / "ants.zip", GOOD)
     incoming = home / "datasets" / ".incoming" / "ants"
     incoming.mkdir(parents=True)
     monkeypatch.setattr(locks, "PATIENCE", 0.2)
     monkeypatch.setattr(locks, "SILENT", 0.05)
-    with (incoming / "lock").open("a") as file:
-        assert locks._lock(file)
+    held = subprocess.Popen([sys.executable, "-c", HOLD, incoming / "lock"], text=True, stdin=-1, stdout=-1)
+    assert held.stdout.readline() == "held\n"
+    with held:
         sentence = f"Another notebook has held {incoming / 'lock'} for 0.2 s. Stop it and run this again."
         assert error_of() == sentence
+        held.stdin.close()
     assert "waiting for it" in capsys.readouterr().err
     assert tree(datasets.fetch("ants")) == UNPACKED
 

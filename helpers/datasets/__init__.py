@@ -3,7 +3,7 @@
 It asks, in this order: a folder that is already unpacked; a zip on this machine or on the mounted Drive; the
 addresses in the catalogue, before them ``KIT_MIRROR/bcdp_v1.zip`` where that variable is set; Google Drive through
 gdown. When nothing delivers it stops and says what it tried. It never puts another data set in the place of the
-wanted one: the drawn stand-ins have names of their own.
+wanted one: the drawn stand-ins, which come with the kit, have names of their own.
 
 Everything half-done lies in ``<home>/datasets/.incoming/NAME``; the folder ``<home>/datasets/NAME`` appears in one
 step, complete. Nothing that a user put anywhere is overwritten or deleted.
@@ -19,18 +19,20 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from helpers import drive, machine
-from helpers.datasets import archives, catalogue, download, locks
+from helpers.datasets import archives, catalogue, download, locks, standin
 from helpers.datasets.catalogue import DataSet, describe, first_url, known, names, register
 
 __all__ = ["DataError", "DataSet", "describe", "fetch", "first_url", "is_ready", "known", "names", "register"]
 
 MARKER = ".complete.json"  # in every folder that fetch made: the counts it had then, and where it came from
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+Source = tuple[str, Callable[[Path], Path]]  # what to call it, and what unpacks it into an empty folder; may raise
 
 
 class DataError(OSError):
@@ -44,7 +46,7 @@ def is_ready(name: str, *, home: str | Path | None = None) -> bool:
         return True
     with contextlib.suppress(OSError):
         base = _base(home)
-        return _unpacked(entry, base)[0] is not None or any(map(_is_zip, _local_zips(entry, base)))
+        return _unpacked(entry, base)[0] is not None or any(map(_is_zip, _zips(entry, base)))
     return False
 
 
@@ -52,25 +54,49 @@ def fetch(name: str, *, home: str | Path | None = None) -> Path:
     """Return the local folder of a data set, with ``train/<class>/`` and ``test/<class>/`` in it; bring it if needed.
 
     ``home`` takes the place of ``machine.home()``. Raises ``DataError`` (what was tried, what to do) when it cannot
-    be had, ValueError for an unknown name; warns when the number of pictures is not the catalogue's.
+    be had, ValueError for an unknown name; warns when the number of images is not the catalogue's.
     """
     entry = catalogue.look_up(name)
-    base = _base(home)
     try:
+        base = _base(home)
         folder = _unpacked(entry, base)[0] or _bring(entry, base)
-        if not (folder / MARKER).exists():  # made by hand
-            _warn(str(folder), entry.difference(archives.count_pictures(folder)))
-        return folder
-    except DataError:
-        raise
-    except TimeoutError as error:  # of the lock
-        raise DataError(str(error)) from error
     except OSError as error:
-        raise DataError(_disk_sentence(name, base, error)) from error
+        if error.errno is None:  # a sentence already
+            raise DataError(str(error)) from error
+        full = error.errno in _DISK_FULL
+        advice = "Free some space there, or set KIT_HOME to a folder on another disk" if full else (
+            "Set KIT_HOME to a folder that you may write to")  # fmt: skip
+        raise DataError(f"{name} could not be made in {base}: {machine.reason(error)}. {advice}.") from error
+    if not (folder / MARKER).exists():  # made by hand
+        _warn(str(folder), entry.difference(archives.count_images(folder)))
+    return folder
+
+
+def _sources(entry: DataSet, base: Path) -> list[Source]:
+    """Who is asked for the data set, in this order; the first that delivers is taken."""
+    if entry.drawn:
+        return [("the kit's own drawings", partial(standin.unpack, entry))]
+    here = _zips(entry, base)
+    nowhere = ", ".join(map(str, _folders(base))) + (" and on the Drive" if _drive_folders() else "")
+    sources: list[Source] = [
+        *((str(path), partial(_from_here, entry, path)) for path in here),
+        (f"{'another' if here else 'a file'} {entry.name}.zip on this machine", partial(_refuse, f"none in {nowhere}")),
+    ]
+    if machine.offline():
+        return [*sources, ("the network", partial(_refuse, "not asked, because KIT_OFFLINE=1 is set"))]
+    for url in catalogue.addresses(entry):
+        sources.append((url, partial(_from_network, entry, download.download, url)))
+    if entry.drive_id:
+        bring = partial(_from_network, entry, download.download_from_drive, entry.drive_id)
+        sources.append((f"Google Drive, file {entry.drive_id}", bring))
+    if first_url(entry.name) is None:
+        sources.append(("the network", partial(_refuse, "the catalogue knows no address")))
+    return sources
 
 
 def _bring(entry: DataSet, base: Path) -> Path:
-    incoming = _incoming(entry, base)
+    """Ask one source after the other; a second notebook that wants the same waits."""
+    incoming = base / "datasets" / ".incoming" / entry.name
     incoming.mkdir(parents=True, exist_ok=True)
     with locks.only_one(incoming / "lock") as alone:
         folder, tried = _unpacked(entry, base)  # another notebook may have brought it while this one waited
@@ -78,88 +104,48 @@ def _bring(entry: DataSet, base: Path) -> Path:
             return folder
         for stale in incoming.glob("unpack-*") if alone else ():  # left by a run that was killed
             shutil.rmtree(stale, ignore_errors=True)
-        if entry.drawn:
-            return _draw(entry, base)
-        folder = _from_this_machine(entry, base, tried) or _from_network(entry, base, tried)
-    if folder is None:
-        raise DataError(_nothing_delivered(entry, base, tried))
+        for label, bring in _sources(entry, base):
+            with tempfile.TemporaryDirectory(prefix="unpack-", dir=incoming, ignore_cleanup_errors=True) as scratch:
+                try:
+                    return _finish(entry, bring(Path(scratch)), base, source=label)
+                except OSError as error:
+                    if entry.drawn or error.errno in _DISK_FULL:
+                        raise
+                    tried.append(f"{label}: {error.strerror or error}")
+    raise DataError(_nothing_delivered(entry, base, tried))
+
+
+def _from_here(entry: DataSet, zip_path: Path, scratch: Path) -> Path:
+    try:
+        if zip_path.is_relative_to(machine.DRIVE_FOLDER.parent):  # one long read; a zip is read here and there
+            return _unpack(entry, shutil.copyfile(zip_path, scratch / "copy.zip"), scratch)
+        return _unpack(entry, zip_path, scratch)
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            _warn(f"{zip_path} was not used", error.strerror or str(error))
+        raise
+
+
+def _from_network(entry: DataSet, bring: Callable[..., Path], address: str, scratch: Path) -> Path:
+    zip_path = bring(address, scratch / f"{entry.name}.zip", sha256=entry.sha256, check=archives.check)
+    return _unpack(entry, zip_path, scratch)
+
+
+def _refuse(reason: str, scratch: Path) -> Path:
+    raise archives.ArchiveError(reason)
+
+
+def _unpack(entry: DataSet, zip_path: Path, scratch: Path) -> Path:
+    archives.unpack(zip_path, scratch / "tree")
+    folder = archives.split_root(scratch / "tree", name=entry.name)
+    if fault := entry.fault(archives.count_images(folder)):
+        raise archives.ArchiveError(fault)
     return folder
 
 
-def _unpacked(entry: DataSet, base: Path) -> tuple[Path | None, list[str]]:
-    """The unpacked folder, made by ``fetch`` or put there by the user; else what is wrong with the ones there are."""
-    faults = []
-    for folder in (base / "datasets" / entry.name, base / entry.name):
-        if folder.is_dir():
-            counts = archives.count_pictures(folder)
-            fault = entry.fault(counts)
-            if not fault:
-                return folder, []
-            faults.append(f"{folder}: {fault}")
-    return None, faults
-
-
-def _from_this_machine(entry: DataSet, base: Path, tried: list[str]) -> Path | None:
-    zips = _local_zips(entry, base)
-    for zip_path in zips:
-        try:
-            return _install(entry, zip_path, base)
-        except OSError as error:
-            if error.errno in _DISK_FULL:
-                raise
-            tried.append(f"{zip_path}: {error.strerror or error}")
-            _warn(f"{zip_path} was not used", error.strerror or str(error))
-        finally:
-            _drop_if_ours(zip_path, entry, base)
-    where = ", ".join(map(str, _places(base))) + (" and on the Drive" if _drive_places() else "")
-    tried.append(f"{'another' if zips else 'a file'} {entry.name}.zip on this machine: none in {where}")
-    return None
-
-
-def _from_network(entry: DataSet, base: Path, tried: list[str]) -> Path | None:
-    if machine.offline():
-        tried.append("the network: not asked, because KIT_OFFLINE=1 is set")
-        return None
-    sources: list[tuple[str, Callable[[Path], Path]]] = [
-        (url, partial(download.download, url, sha256=entry.sha256, check=archives.check))
-        for url in catalogue.addresses(entry)
-    ]
-    if entry.drive_id:
-        from_drive = partial(download.download_from_drive, entry.drive_id, sha256=entry.sha256, check=archives.check)
-        sources.append((f"Google Drive, file {entry.drive_id}", from_drive))
-    if not sources:
-        tried.append("the network: the catalogue knows no address")
-    zip_path = _incoming(entry, base) / f"{entry.name}.zip"
-    for label, bring_to in sources:
-        try:
-            return _install(entry, bring_to(zip_path), base)
-        except (download.DownloadError, archives.ArchiveError) as error:
-            tried.append(f"{label}: {error}")
-        finally:
-            _drop_if_ours(zip_path, entry, base)
-    return None
-
-
-def _install(entry: DataSet, zip_path: Path, base: Path) -> Path:
-    with _scratch(entry, base) as scratch:
-        if zip_path.is_relative_to(machine.DRIVE_FOLDER.parent):  # one long read; a zip is read here and there
-            zip_path = Path(shutil.copyfile(zip_path, scratch / zip_path.name))
-        archives.unpack(zip_path, scratch / "tree")
-        return _finish(entry, archives.split_root(scratch / "tree", name=entry.name), base, source=str(zip_path))
-
-
-def _draw(entry: DataSet, base: Path) -> Path:
-    from helpers.datasets import standin
-
-    with _scratch(entry, base) as scratch:
-        return _finish(entry, standin.draw(entry.name, scratch / entry.name), base, source="drawn by helpers.standin")
-
-
 def _finish(entry: DataSet, made: Path, base: Path, *, source: str) -> Path:
-    """Verify the folder ``made``, mark it, and give it its place and name in one step."""
-    counts = archives.count_pictures(made)
-    if fault := entry.fault(counts):
-        raise archives.ArchiveError(fault)
+    """Mark the folder ``made``, and give it its place and name in one step."""
+    counts = archives.count_images(made)
     _warn(f"{entry.name} from {source}", entry.difference(counts))
     marker = {"name": entry.name, "source": source, "pictures": counts}
     (made / MARKER).write_text(json.dumps(marker, indent=1), encoding="utf-8")
@@ -167,64 +153,48 @@ def _finish(entry: DataSet, made: Path, base: Path, *, source: str) -> Path:
     if _unpacked(entry, base)[0] == goal:
         return goal  # where nothing can be locked, another process may have been faster
     if os.path.lexists(goal):  # not usable, or nothing would have been brought; whatever it is, it is kept
-        aside = _free_name(goal)
+        others = (goal.with_name(f"{goal.name}.old-{number}") for number in itertools.count(1))
+        aside = next(other for other in others if not os.path.lexists(other))
         os.replace(goal, aside)
         _warn(str(goal), f"it was not complete and is now {aside}")
     os.replace(made, goal)
     return goal
 
 
-def _local_zips(entry: DataSet, base: Path) -> list[Path]:
-    # The last place holds a whole zip only where a run was killed after its download.
-    zips = archives.find_zips(entry.name, [*_places(base), *_drive_places(), _incoming(entry, base)])
-    with contextlib.suppress(OSError):
-        if _drive_places():  # exact names in few folders: to list a Drive takes minutes
-            for pattern in (f"*/{entry.name}.zip", f"*/datasets/{entry.name}.zip"):
-                zips += sorted(machine.DRIVE_FOLDER.glob(pattern))
-    return list(dict.fromkeys(zips))
+def _unpacked(entry: DataSet, base: Path) -> tuple[Path | None, list[str]]:
+    """The unpacked folder, made by ``fetch`` or put there by the user; else what is wrong with the ones there are."""
+    faults = []
+    for folder in (base / "datasets" / entry.name, base / entry.name):
+        if folder.is_dir():
+            fault = entry.fault(archives.count_images(folder))
+            if not fault:
+                return folder, []
+            faults.append(f"{folder}: {fault}")
+    return None, faults
 
 
-def _places(base: Path) -> list[Path]:
+def _zips(entry: DataSet, base: Path) -> list[Path]:
+    return archives.find_zips(entry.name, [*_folders(base), *_drive_folders()])
+
+
+def _folders(base: Path) -> list[Path]:
     """Where a user is told to put a zip, and where one puts it without being told."""
-    places = [base / "datasets", base, base / "downloads"]
+    folders = [base / "datasets", base, base / "downloads"]
     with contextlib.suppress(OSError):  # the current folder may be gone
-        places += [Path.cwd(), Path.cwd().parent]
-    return list(dict.fromkeys(places))
+        folders += [Path.cwd(), Path.cwd().parent]
+    return list(dict.fromkeys(folders))
 
 
-def _drive_places() -> list[Path]:
-    try:
-        return [machine.DRIVE_FOLDER, drive.persist()] if machine.DRIVE_FOLDER.is_dir() else []
-    except OSError:  # a mount that has died
-        return []
-
-
-def _incoming(entry: DataSet, base: Path) -> Path:
-    return base / "datasets" / ".incoming" / entry.name
-
-
-def _drop_if_ours(zip_path: Path, entry: DataSet, base: Path) -> None:
-    if zip_path.parent == _incoming(entry, base):
-        zip_path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _scratch(entry: DataSet, base: Path) -> Iterator[Path]:
-    incoming = _incoming(entry, base)
-    with tempfile.TemporaryDirectory(prefix="unpack-", dir=incoming, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-def _free_name(path: Path) -> Path:
-    others = (path.with_name(f"{path.name}.old-{number}") for number in itertools.count(1))
-    return next(other for other in others if not os.path.lexists(other))
+def _drive_folders() -> list[Path]:
+    with contextlib.suppress(OSError):  # a mount that has died
+        if machine.DRIVE_FOLDER.is_dir():
+            tops = (machine.DRIVE_FOLDER, drive.persist())
+            return [folder for top in tops for folder in (top, top / "datasets")]
+    return []
 
 
 def _base(home: str | Path | None) -> Path:
-    try:
-        return Path(home).expanduser().resolve() if home else machine.home()
-    except OSError as error:
-        raise DataError(str(error)) from error
+    return Path(home).expanduser().resolve() if home else machine.home()
 
 
 def _is_zip(path: Path) -> bool:
@@ -242,23 +212,14 @@ def _warn(subject: str, sentence: str) -> None:
 
 def _nothing_delivered(entry: DataSet, base: Path, tried: list[str]) -> str:
     name = entry.name
-    help_ = [f"Put {name}.zip into {base / 'datasets'} and run this again."]
+    advice = [f"Put {name}.zip into {base / 'datasets'} and run this again."]
     if machine.in_colab():
-        mount = "" if _drive_places() else "Mount your Drive with drive.mount(). "
-        help_.append(f"{mount}Put {name}.zip into the top folder of your Drive and run this again.")
+        mount = "" if _drive_folders() else "Mount your Drive with drive.mount(). "
+        advice.append(f"{mount}Put {name}.zip into the top folder of your Drive and run this again.")
     if machine.offline():
-        help_.append("Remove the environment variable KIT_OFFLINE, so that the kit may download.")
-    help_.append("Ask your instructor for a mirror, and set the environment variable KIT_MIRROR to its address.")
+        advice.append("Remove the environment variable KIT_OFFLINE, so that the kit may download.")
+    advice.append("Ask your instructor for a mirror, and set the environment variable KIT_MIRROR to its address.")
     if entry.standin:
-        help_.append(f"Work with the drawn stand-in, by its own name: {entry.standin}.")
+        advice.append(f"Work with the drawn stand-in, by its own name: {entry.standin}.")
     lines = [f"The data set {name} cannot be had. Tried, in this order:", *(f"  - {each}" for each in tried)]
-    return "\n".join([*lines, "What you can do, one of these:", *(f"  - {each}" for each in help_)])
-
-
-def _disk_sentence(name: str, base: Path, error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if error.errno in _DISK_FULL:
-        reason, help_ = "the disk is full", "Free some space there, or set KIT_HOME to a folder on another disk"
-    else:
-        help_ = "Set KIT_HOME to a folder that you may write to"
-    return f"{name} could not be made in {base}: {reason}. {help_}."
+    return "\n".join([*lines, "What you can do, one of these:", *(f"  - {each}" for each in advice)])

@@ -1,7 +1,7 @@
-"""Zips of picture folders: find them, unpack them safely, see where ``train/`` and ``test/`` lie.
+"""Zips of image folders: find them, unpack them safely, see where ``train/`` and ``test/`` lie.
 
-A zip is what somebody else made, so nothing in it is trusted: no entry may leave the folder, links are refused,
-and the size is looked at before the first byte is written.
+A zip is what somebody else made, so nothing in it is trusted. ``zipfile`` lets no entry leave the folder and makes no
+links; the size is looked at here, before the first byte is written.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import contextlib
 import errno
 import lzma
 import os
-import re
 import shutil
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from helpers import pictures
 
 MAX_BYTES = 16 * 2**30  # unpacked; far above any data set of a course, far below a zip bomb
 MAX_FILES = 1_000_000
 SPLITS = ("train", "test")
+NAMES = ("{}.zip", "{} (1).zip", "{}(1).zip", "Copy of {}.zip")  # as browsers and Drive call a second copy
 
 # What a damaged zip, or one of a kind that Python cannot read, comes out as.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -35,18 +35,9 @@ class ArchiveError(OSError):
 
 
 def find_zips(name: str, folders: Iterable[Path]) -> list[Path]:
-    """Zips called ``name.zip`` in ``folders`` (not below them), also as browsers and Drive name a second copy.
-
-    ``name (1).zip``, ``name(1).zip`` and ``Copy of name.zip`` count; the plain name comes first in each folder.
-    Folders that are missing or cannot be read are passed over.
-    """
-    pattern = re.compile(rf"(copy of )?{re.escape(name)}( ?\(\d+\))?\.zip", re.IGNORECASE)
-    found: list[Path] = []
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            names = [entry.name for entry in os.scandir(folder) if pattern.fullmatch(entry.name) and entry.is_file()]
-            found += [Path(folder) / each for each in sorted(names, key=lambda each: (len(each), each))]
-    return list(dict.fromkeys(found))
+    """Files called ``name.zip`` or as a second copy of it in ``folders``. Lists no folder: a Drive's may be endless."""
+    places = (folder / each.format(name) for folder in folders for each in NAMES)
+    return list(dict.fromkeys(path for path in places if os.path.isfile(path)))
 
 
 def check(zip_path: str | Path) -> None:
@@ -58,18 +49,20 @@ def check(zip_path: str | Path) -> None:
 def unpack(zip_path: str | Path, folder: str | Path) -> None:
     """Unpack into ``folder`` (made if needed, best empty); on an error what came before it stays there.
 
-    Left out: ``__MACOSX``, ``Thumbs.db`` and names with a leading dot (``.DS_Store``, ``._*``). Refused, before
-    anything is written: entries that would leave the folder, links, passwords, more than 16 GiB or a million files.
+    Left out: links and devices, ``__MACOSX``, ``Thumbs.db`` and names with a leading dot (``.DS_Store``, ``._*``).
+    Refused before anything is written: passwords, more than 16 GiB or a million files.
 
     Raises ``ArchiveError`` for whatever is wrong with the zip, plain ``OSError`` for the disk.
     """
+    from tqdm.auto import tqdm  # here: in a notebook it loads ipywidgets
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _open(zip_path) as archive:
-        entries = list(_wanted(archive))
-        _check_size(entries, folder)
-        for info, path in _with_progress(entries, label=Path(zip_path).name):
-            _write(archive, info, folder / path)
+        entries = [info for info in archive.infolist() if _is_wanted(info)]
+        _check(entries, folder)
+        for info in tqdm(entries, desc=f"unpacking {Path(zip_path).name}", unit=" files", delay=2):
+            archive.extract(info, folder)
 
 
 def split_root(folder: str | Path, *, name: str = "") -> Path:
@@ -77,67 +70,63 @@ def split_root(folder: str | Path, *, name: str = "") -> Path:
 
     Of several on one level the one called ``name`` is taken. ``ArchiveError`` says what is there instead.
     """
-    level = [Path(folder)]
-    for depth in range(3):
-        if depth:
-            level = [child for path in level for child in _children(path) if child.is_dir()]
-        roots = [path for path in level if all((path / split).is_dir() for split in SPLITS)]
+    folder = Path(folder)
+    for pattern in ("train", "*/train", "*/*/train"):
+        roots = [path.parent for path in sorted(folder.glob(pattern)) if (path.parent / "test").is_dir()]
         named = [path for path in roots if path.name == name] or roots
         if len(named) == 1:
             return named[0]
         if named:
-            raise ArchiveError(f"it holds several data sets: {_listed(path.name for path in named)}")
-    found = _listed(child.name + "/" * child.is_dir() for child in _children(Path(folder)))
-    raise ArchiveError(f"no folder in it holds both train/ and test/; it contains {found or 'nothing'}")
+            raise ArchiveError(f"it holds several data sets: {', '.join(path.name for path in named)}")
+    found = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+    raise ArchiveError(
+        f"no folder in it holds both train/ and test/; it contains {', '.join(found[:6]) or 'nothing'}{more}"
+    )
 
 
-def count_pictures(folder: str | Path) -> dict[str, dict[str, int]]:
-    """Pictures in each class of each split that is there: ``{"train": {"bike": 375, ...}, "test": {...}}``."""
-    counts = {}
-    for split in SPLITS:
-        here = Path(folder) / split
-        if here.is_dir():
-            counts[split] = {each: len(pictures.list_pictures(here / each)) for each in pictures.list_classes(here)}
-    return counts
+def count_images(folder: str | Path) -> dict[str, dict[str, int]]:
+    """Images in each class of each split that is there: ``{"train": {"bike": 375, ...}, "test": {...}}``."""
+    return {
+        split: {each: len(pictures.list_pictures(here / each)) for each in pictures.list_classes(here)}
+        for split in SPLITS
+        if (here := Path(folder) / split).is_dir()
+    }
 
 
 @contextlib.contextmanager
 def _open(zip_path: str | Path) -> Iterator[zipfile.ZipFile]:
     """The zip, opened; whatever turns out to be wrong with it while it is open becomes an ``ArchiveError``."""
-    path = Path(zip_path)
-    if path.stat().st_size == 0:
+    size = Path(zip_path).stat().st_size
+    if size == 0:
         raise ArchiveError("it is empty (0 bytes)")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(zip_path) as archive:
             yield archive
+    except ArchiveError:
+        raise
     except _DAMAGE as error:
-        size = f"{path.stat().st_size / 2**20:.1f} MiB"
-        raise ArchiveError(f"it is no whole zip file ({size}; {str(error) or type(error).__name__})") from error
+        said = str(error) or type(error).__name__
+        raise ArchiveError(f"it is no whole zip file ({size / 2**20:.1f} MiB; {said})") from error
     except OSError as error:
-        if error.errno is None and not isinstance(error, ArchiveError):  # bz2's way to say "damaged"
+        if error.errno in _BAD_NAME:
+            raise ArchiveError(f"an entry in it cannot be written ({error.strerror})") from error
+        if error.errno is None:  # bz2's way to say "damaged"
             raise ArchiveError(f"it is no whole zip file ({error})") from error
         raise
 
 
-def _wanted(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, PurePosixPath]]:
-    """The entries to unpack with their clean paths; refuses the whole zip for one dangerous entry."""
-    for info in archive.infolist():
-        name = info.filename.replace("\\", "/")  # zips made on Windows
-        path = PurePosixPath(name)
-        mode = info.external_attr >> 16
-        if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
-            raise ArchiveError(f"it is refused: the entry {info.filename!r} would be written outside its folder")
-        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise ArchiveError(f"it is refused: the entry {info.filename!r} is a link or a device, not a file")
-        if info.flag_bits & 1:
-            raise ArchiveError("it is protected by a password; make a zip without one")
-        if path.parts and not any(pictures.is_hidden(part) for part in path.parts):
-            yield info, path
+def _is_wanted(info: zipfile.ZipInfo) -> bool:
+    info.filename = info.filename.replace("\\", "/")  # zips made on Windows
+    is_plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+    return is_plain and not any(pictures.is_hidden(part) for part in info.filename.split("/") if part)
 
 
-def _check_size(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], folder: Path) -> None:
+def _check(entries: list[zipfile.ZipInfo], folder: Path) -> None:
+    if any(info.flag_bits & 1 for info in entries):
+        raise ArchiveError("it is protected by a password; make a zip without one")
     # The sizes told are binding: zipfile never gives out more than an entry announced.
-    size = sum(info.file_size for info, _ in entries)
+    size = sum(info.file_size for info in entries)
     if size > MAX_BYTES or len(entries) > MAX_FILES:
         raise ArchiveError(
             f"it is refused: it would unpack to {size / 2**30:.1f} GiB in {len(entries):,} files "
@@ -145,32 +134,3 @@ def _check_size(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], folder: Pa
         )
     if size > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-
-
-def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
-    try:
-        if info.filename.endswith(("/", "\\")):
-            target.mkdir(parents=True, exist_ok=True)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(info) as source, target.open("xb") as file:
-            shutil.copyfileobj(source, file)
-    except OSError as error:
-        if error.errno in _BAD_NAME:
-            raise ArchiveError(f"the entry {info.filename!r} cannot be written ({error.strerror})") from error
-        raise
-
-
-def _with_progress(entries: list, *, label: str) -> Iterable:
-    from tqdm.auto import tqdm  # here: in a notebook it loads ipywidgets
-
-    return tqdm(entries, desc=f"unpacking {label}", unit=" files", delay=2)
-
-
-def _children(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not pictures.is_hidden(path.name))
-
-
-def _listed(names: Iterable[str], *, most: int = 6) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from helpers.datasets.standin_pen import CIRCLE, Colour, Pen, some_coat, some_colours
-from helpers.datasets.standin_shapes import FIGURES
+from .pen import CIRCLE, Colour, Pen, some_coat, some_colours
+from .shapes import FIGURES
 
 SIDE, FINE = 100, 2  # px; figures are drawn FINE times as large, so that edges come out smooth
 Plane = np.ndarray  # (100, 100), or of colours (3, 100, 100); float32

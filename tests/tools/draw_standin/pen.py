@@ -1,6 +1,6 @@
 """A pen that paints by number, and the colours of the stand-in pictures.
 
-Every shape puts the number of its paint on one 8-bit sheet; ``helpers.standin_scene`` turns numbers into colour, fur
+Every shape puts the number of its paint on one 8-bit sheet; ``draw_standin.scene`` turns numbers into colour, fur
 and relief afterwards. Shapes are given in a box from -1 to 1, x to the right and y down; the pen's affine map takes
 them to pixels.
 """

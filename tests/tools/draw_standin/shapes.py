@@ -1,4 +1,4 @@
-"""The figures of the stand-in pictures: bike, flower and person here, the animals in ``helpers.standin_animals``.
+"""The figures of the stand-in pictures: bike, flower and person here, the animals in ``draw_standin.animals``.
 
 Each is drawn in a box from -1 to 1 (y down), standing on y = 1 and facing right, the far parts first.
 """
@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.datasets.standin_animals import SIDES, Rng, cat, dog, horse
-from helpers.datasets.standin_pen import (
+from .animals import SIDES, Rng, cat, dog, horse
+from .pen import (
     BODY,
     DARK,
     FAR,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.datasets.standin_pen import (
+from .pen import (
     BODY,
     DARK,
     FAR,
