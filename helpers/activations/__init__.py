@@ -5,6 +5,7 @@ Nothing here changes the network: layer modes, ``requires_grad``, gradients, hoo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import models
-from helpers.activations.nodes import device_of, forward_through, node_names, undisturbed
+from helpers.activations.nodes import device_of, forward_through, node_names
 
 POOLING = nn.modules.pooling._AvgPoolNd | nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AdaptiveAvgPoolNd
 
@@ -24,11 +25,10 @@ def nodes(model: nn.Module) -> list[str]:
     Modules that contain others ("features", "layer1.0") can be looked at too. Where torch.fx cannot trace ``forward``,
     the modules without children.
     """
-    with undisturbed(model):
+    with models.evaluating(model):
         return node_names(model)
 
 
-@torch.no_grad()
 def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
     """What ``node`` puts out for ``images`` ``(N, 3, H, W)``: ``(N, C, h, w)``, or ``(N, features)``, on the CPU.
 
@@ -43,7 +43,7 @@ def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
         kept.append(output.clone())
         return output
 
-    with undisturbed(model):
+    with models.evaluating(model, grad=False):
         forward_through(model, images.to(device_of(model)), node, keep)
     return kept[0].cpu()
 
@@ -62,7 +62,7 @@ def filters(model: nn.Module, layer: str | None = None) -> Tensor:
     """A copy of the weights ``(out_channels, in_channels, h, w)`` of the convolution ``layer``, by default the first.
 
     With three input channels they can be drawn in colour (``plotting.filters``), others only slice by slice
-    (``plotting_activations.filter_slices``).
+    (``plotting.activations.filter_slices``).
     """
     convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
     if not convolutions:
@@ -87,14 +87,13 @@ class TopK:
         return "\n".join(f"{name:{width}}  {100 * probability:5.1f} %" for name, probability in self.rows)
 
 
-@torch.no_grad()
 def top_k(model: nn.Module, image: Tensor, categories: Sequence[str], k: int = 5) -> TopK:
     """The ``k`` likeliest ``categories`` of ``image`` ``(1, 3, H, W)``, normalised as the network expects it.
 
     ``categories`` are names in the order of the outputs, for example ``weights.meta["categories"]``.
     """
     _check_single(image)
-    with undisturbed(model):
+    with models.evaluating(model, grad=False):
         probabilities = model(image.to(device_of(model)))[0].softmax(dim=0).cpu()
     if len(categories) != len(probabilities):
         raise ValueError(f"There are {len(categories)} categories, but the network has {len(probabilities)} outputs.")
@@ -110,7 +109,7 @@ def grad_cam(model: nn.Module, image: Tensor, class_index: int, node: str | None
 
     Selvaraju et al. 2017: each map is weighted with the mean of the gradient of the class's score, the weighted maps
     are added, and what speaks against the class is cut off. The values are not scaled, so that several classes can be
-    compared on one scale (``plotting_activations.cam_overlay``).
+    compared on one scale (``plotting.activations.cam_overlay``).
 
     Args:
         image: ``(1, 3, H, W)``, normalised as the network expects it.
@@ -127,8 +126,7 @@ def grad_cam(model: nn.Module, image: Tensor, class_index: int, node: str | None
     if gradient is None:
         raise ValueError(f"The score does not depend on the node {node!r}, so there is no gradient for it.")
     weights = gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1): how much each map speaks for the class
-    weighted = (weights * maps.detach()).sum(dim=1)  # (1, h, w)
-    return F.relu(weighted)[0].cpu()
+    return F.relu((weights * maps.detach()).sum(dim=1))[0].cpu()
 
 
 def _score_and_maps(model: nn.Module, image: Tensor, class_index: int, node: str) -> tuple[Tensor, Tensor]:
@@ -140,7 +138,7 @@ def _score_and_maps(model: nn.Module, image: Tensor, class_index: int, node: str
         kept.append(output.detach().requires_grad_())
         return kept[0].clone()  # an in-place ReLU that follows works on the copy
 
-    with undisturbed(model), torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), models.evaluating(model, grad=True):
         scores = forward_through(model, image.detach().clone().to(device_of(model)), node, start_here)
         if kept[0].ndim != 4:
             raise ValueError(f"Grad-CAM needs maps (1, C, h, w); {node!r} puts out {tuple(kept[0].shape)}.")
@@ -149,50 +147,46 @@ def _score_and_maps(model: nn.Module, image: Tensor, class_index: int, node: str
         return scores[0, class_index], kept[0]
 
 
-@torch.no_grad()
 def cam_node(model: nn.Module, image: Tensor) -> str:
     """The node that Grad-CAM takes by default: the last one that has maps of the last convolution's size.
 
     That is "features.11" in AlexNet (the ReLU before the last pooling), "layer4" in a ResNet. The head is left out,
-    even where it holds a convolution as in SqueezeNet.
+    even where it holds a convolution as in SqueezeNet. ``image`` is ``(1, 3, H, W)``.
+
+    Raises:
+        ValueError: no convolution before the head.
     """
     seen = _outputs(model, image)
     places = [i for i, (_, module, _) in enumerate(seen) if isinstance(module, nn.Conv2d)]
     if not places:
         raise ValueError(f"{models.name_of(model)} calls no convolution before its head: name a node to look at.")
-    size = seen[places[-1]][2]
+    last, _, size = seen[places[-1]]
     names = [name for name, _, _ in seen]
     candidates = [
         name
         for name, module, shape in seen[places[-1] :]
         if shape == size and names.count(name) == 1 and not isinstance(module, POOLING)
     ]
-    return candidates[-1] if candidates else names[places[-1]]
+    return candidates[-1] if candidates else last
 
 
-def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, tuple[int, int]]]:
+def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, torch.Size]]:
     """Every call of a module before the head, as it ends: name, module, (h, w); those that put out maps."""
-    seen: list[tuple[str, nn.Module, tuple[int, int]]] = []
-
-    def note(name: str, module: nn.Module, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4:
-            seen.append((name, module, tuple(output.shape[2:])))
-
     try:
         head = models.head_name(model)
     except ValueError:  # a network of one's own, with other names
         head = None
-    handles = [
-        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
-        for name, module in model.named_modules()
-        if name and not (head and models.within(name, head))
-    ]
-    try:
-        with undisturbed(model):
-            model(image.to(device_of(model)))
-    finally:
-        for handle in handles:
-            handle.remove()
+    names = {m: name for name, m in model.named_modules() if name and not (head and models.within(name, head))}
+    seen: list[tuple[str, nn.Module, torch.Size]] = []
+
+    def note(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            seen.append((names[module], module, output.shape[2:]))
+
+    with models.evaluating(model, grad=False), contextlib.ExitStack() as hooks:
+        for module in names:
+            hooks.enter_context(module.register_forward_hook(note))
+        model(image.to(device_of(model)))
     return seen
 
 

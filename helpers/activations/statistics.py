@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers import models
+
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.Sigmoid, nn.Tanh)
 
 
@@ -26,7 +28,7 @@ class Layer:
     mean: float  # of what it puts out
     std: float
     zeros: float  # share 0..1 of outputs that are exactly zero
-    dead: float  # share 0..1 of units (or maps) that are zero for every picture of the batch
+    dead: float  # share 0..1 of units (or maps) that are zero for every image of the batch
     gradient: float  # root mean square of d loss / d output
 
 
@@ -51,29 +53,27 @@ def watch(
     Raises:
         ValueError: the network has no layer of these kinds.
     """
-    seen: list[tuple[str, nn.Module, Tensor]] = []
+    chosen: tuple[type[nn.Module], ...] = tuple(kinds)
+    names = {module: name for name, module in model.named_modules() if isinstance(module, chosen)}
+    seen: list[tuple[nn.Module, Tensor]] = []
 
-    def note(name: str, module: nn.Module, output: Tensor) -> Tensor:
-        seen.append((name, module, output if output.requires_grad else output.requires_grad_()))
+    def note(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        seen.append((module, output if output.requires_grad else output.requires_grad_()))
         return output.clone()  # an in-place layer that follows works on the copy
 
-    handles = [
-        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
-        for name, module in model.named_modules()
-        if isinstance(module, tuple(kinds))
-    ]
-    try:
-        with _undisturbed(model):
-            loss = F.cross_entropy(model.train(training)(images), labels)
-            outputs = [output for _, _, output in seen]
-            gradients = torch.autograd.grad(loss, outputs, allow_unused=True) if seen else ()
-    finally:
-        for handle in handles:
-            handle.remove()
+    with models.evaluating(model, grad=True), _same_buffers(model), contextlib.ExitStack() as hooks:
+        for module in names:
+            hooks.enter_context(module.register_forward_hook(note))
+        loss = F.cross_entropy(model.train(training)(images), labels)
+        outputs = [output for _, output in seen]
+        gradients = torch.autograd.grad(loss, outputs, allow_unused=True) if seen else ()
     if not seen:
-        names = ", ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"The network calls no layer of these kinds: {names}. Name others with kinds=(nn.Linear,).")
-    return [_layer(*found, gradient) for found, gradient in zip(seen, gradients, strict=True)]
+        told = ", ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"The network calls no layer of these kinds: {told}. Name others with kinds=(nn.Linear,).")
+    return [
+        _layer(names[module], module, output, gradient)
+        for (module, output), gradient in zip(seen, gradients, strict=True)
+    ]
 
 
 def table(layers: Sequence[Layer]) -> str:
@@ -89,16 +89,12 @@ def table(layers: Sequence[Layer]) -> str:
 
 
 @contextlib.contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Afterwards the modes, the running statistics and the random numbers are as they were."""
-    modes = {module: module.training for module in model.modules()}
+def _same_buffers(model: nn.Module) -> Iterator[None]:
+    """Afterwards the running statistics are as they were."""
     before = {name: value.clone() for name, value in model.named_buffers()}
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.enable_grad():
-            yield
+        yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         with torch.no_grad():
             for name, value in model.named_buffers():
                 value.copy_(before[name])

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import accumulate
@@ -17,20 +17,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from helpers.dissect import obstacle, record, tables, trace
-from helpers.dissect import stages as dissect_stages
-from helpers.dissect.compare import Comparison
+from helpers.dissect import record, tables, trace
 from helpers.dissect.rows import Row
-from helpers.dissect.stages import Stage
+from helpers.dissect.tables import Comparison, Stage
 from helpers.models import name_of
 
 if TYPE_CHECKING:
     import pandas
 
 
-@dataclass(frozen=True)
-class Dissection:
-    """A network, row by row, in the order of the calls; all figures are for one picture."""
+@dataclass(frozen=True, repr=False)
+class Dissection(tables.Shown):
+    """A network, row by row, in the order of the calls; all figures are for one image."""
 
     model: str
     input_shapes: tuple[tuple[int, ...], ...]  # (C, H, W) of every input
@@ -74,7 +72,7 @@ class Dissection:
 
     def stages(self, *, collapse: bool = True) -> list[Stage]:
         """The rows put together: a layer with its norm and ReLU, a block; neighbours alike as one, with ``repeats``."""
-        return dissect_stages.stages(self.rows, collapse=collapse)
+        return tables.stages(self.rows, collapse=collapse)
 
     def lecture_style(self) -> str:
         """The listing of CS195's lecture, to be printed."""
@@ -97,32 +95,25 @@ class Dissection:
         running = {f"{figure}_so_far": self.running(figure) for figure in ("params", "macs")}
         return pandas.DataFrame(data | running)
 
-    def __str__(self) -> str:
-        return tables.as_text(*self._table())
+    def table(self) -> tables.Table:
+        """The rows and their sums, as ``print`` and a notebook show them."""
+        return tables.of_rows(self)
 
-    def __repr__(self) -> str:
-        return str(self)  # what a notebook stores beside the HTML
 
-    def _repr_html_(self) -> str:
-        return tables.as_html(*self._table())
-
-    def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]], list[str], range]:
-        sizes = " and ".join(" x ".join(map(str, shape)) for shape in self.input_shapes)
-        lines = tables.table(self.rows, (self.params, self.activation_bytes, self.macs))
-        notes = [*tables.explained(self.rows), *self.notes]
-        if self.trainable != self.params:
-            notes.insert(0, f"{self.trainable:,} of {self.params:,} parameters are trained, the others are frozen.")
-        return f"{self.model}, input {sizes}", tables.HEADS, lines, notes, tables.LEFT
+_FALLBACK = (
+    "Until then only the layers made in __init__ are listed, each with what went in and came out; calls like F.relu or "
+    "x + y are not seen, and receptive fields are n/a."
+)
 
 
 def layers(model: nn.Module, input_size: int | tuple[int, ...] | Sequence[tuple[int, ...]]) -> Dissection:
-    """Take ``model`` apart as it works on pictures of ``input_size``, in ``eval`` mode. The model itself is only read.
+    """Take ``model`` apart as it works on images of ``input_size``, in ``eval`` mode. The model itself is only read.
 
     Functional calls (F.relu, torch.flatten, x + y) have rows of their own. Where ``forward`` cannot be traced, the
     modules alone are listed, without receptive fields, and ``notes`` says which line to change.
 
     Args:
-        input_size: side of a square picture in px, (H, W), or (C, H, W); for a network with several inputs a list of
+        input_size: side of a square image in px, (H, W), or (C, H, W); for a network with several inputs a list of
             (C, H, W). Where C is left out it is that of the first convolution.
 
     Raises:
@@ -134,28 +125,19 @@ def layers(model: nn.Module, input_size: int | tuple[int, ...] | Sequence[tuple[
         )
     shapes = _input_shapes(model, input_size)
     copied = trace.meta_copy(model)
-    pictures = [torch.empty(trace.BATCH, *shape, device="meta") for shape in shapes]
     try:
-        graph, tracer = trace.trace(copied)
-    except Exception as error:  # forward is somebody else's code and raises what it likes
-        recorded = _hooked(model, copied, pictures)
-        notes = (obstacle.sentence(error, type(model).__name__), obstacle.FALLBACK, *recorded.notes)
-        traced = False
+        with trace.quietly("meta"):
+            traced = trace.trace(copied)
+    except trace.NotTraceable as obstacle:
+        seen = record.record_hooked(model, [torch.zeros(trace.BATCH, *shape) for shape in shapes])
+        is_traced, notes = False, (str(obstacle), _FALLBACK, *seen.notes)
     else:
-        recorded = record.record(copied, graph, tracer, pictures)
-        notes, traced = recorded.notes, True
+        seen = record.record(copied, traced, [torch.empty(trace.BATCH, *shape, device="meta") for shape in shapes])
+        is_traced, notes = True, tuple(seen.notes)
     weights = list(model.parameters())
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
     params = sum(weight.numel() for weight in weights)
-    return Dissection(name_of(model), shapes, recorded.rows, params, trainable, traced, notes)
-
-
-def _hooked(model: nn.Module, copied: nn.Module, pictures: list[torch.Tensor]) -> record.Recorded:
-    try:
-        return record.record_hooked(copied, pictures)
-    except trace.ForwardFailed:  # forward looks at numbers, which the meta device does not have
-        zeros = [torch.zeros(picture.shape) for picture in pictures]
-        return record.record_hooked(trace.real_copy(model), zeros)
+    return Dissection(name_of(model), shapes, tuple(seen.rows), params, trainable, is_traced, notes)
 
 
 def compare(first: Dissection, second: Dissection) -> Comparison:
@@ -187,6 +169,5 @@ def _input_shape(model: nn.Module, size: object) -> tuple[int, ...]:
 
 
 def _channels(model: nn.Module) -> int:
-    convolutions: Iterator[nn.Conv2d] = (module for module in model.modules() if isinstance(module, nn.Conv2d))
-    first = next(convolutions, None)
-    return first.in_channels if first is not None else 3
+    """Of the first convolution, 3 where there is none."""
+    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)

@@ -1,59 +1,101 @@
-"""What one call of a layer or a function costs and where it looks: its window, its MACs, what its result sees."""
+"""What one call of a layer or function costs, and what the cells of its result see of the image.
+
+Along one axis a window of size k, stride s, dilation d on cells that are j px apart widens the field r to
+r + (k - 1) d j and the jump to j s (Araujo, Norris, Sim 2019, distill.pub). Where branches meet a cell sees what it
+sees through any of them. Beside this textbook's field the exact first and last pixel of every cell are carried.
+Normalising over the whole map (GroupNorm, InstanceNorm) is counted as if it looked at one cell only.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
+from torch.nn import modules
 
 from helpers.conv_math import pads
-from helpers.dissect import field
-from helpers.dissect.field import Reach
-from helpers.dissect.rows import Window, kind_of, operation
+from helpers.dissect.rows import Axis, Window
 
+Shape = tuple[int, ...]
+
+_FILES = {  # the files of torch.nn, and the kind of operation that their layers are
+    modules.conv: "conv",
+    modules.pooling: "pool",
+    modules.batchnorm: "norm",
+    modules.instancenorm: "norm",
+    modules.normalization: "norm",
+    modules.dropout: "dropout",
+    modules.activation: "activation",
+    modules.padding: "shape",
+    modules.flatten: "shape",
+}
+_LAYERS: dict[type[nn.Module], str] = {nn.MultiheadAttention: "other", nn.Linear: "linear"} | {
+    getattr(file, name): kind for file, kind in _FILES.items() for name in file.__all__ if name != "MultiheadAttention"
+}
+_FUNCTIONS = {  # kind of operation: the names of functions and methods, as a pattern
+    "conv": r"conv\d+d|conv_transpose\d+d",
+    "linear": r"linear|matmul|bmm|mm|addmm",
+    "pool": r".*pool.*|mean",
+    "norm": r".*norm.*",
+    "dropout": r".*dropout.*|stochastic_depth",
+    "join": r"cat|concat|concatenate|stack|i?add|i?mul|sub|maximum",
+    "shape": r"(un)?flatten|view|reshape|permute|transpose|movedim|(un)?squeeze|contiguous|pad|getitem|chunk|split",
+    "activation": r".*(relu|sigmoid|tanh|elu|silu|swish|softmax|softplus|softsign|mish).*",
+}
 _SIGNATURES = {  # the arguments of the functions that slide a window, in their order
     "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
     "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation"),
     "avg_pool2d": ("input", "kernel_size", "stride", "padding"),
 }
-_LAYERS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-_PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
 _CATS = ("cat", "concat", "concatenate", "stack")
-_SPATIAL = ("matmul", "bmm", "mm", "addmm", "einsum", "scaled_dot_product_attention", "multiheadattention", "roll")
+_MIXING = ("matmul", "bmm", "mm", "addmm", "einsum", "scaled_dot_product_attention", "roll")  # a cell may see any other
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operation as it ran on the meta device: what was called, with what, and what came out."""
+    """One operation as it ran: what was called, with what, and what came out."""
 
     name: str
     type: str
     module: nn.Module | None
-    args: tuple
+    args: tuple[Any, ...]
     kwargs: dict[str, Any]
     result: Any
 
+    @property
+    def function(self) -> str:
+        """As "relu" for F.relu, x.relu() and x.relu_(); "" for a module."""
+        return "" if self.module is not None else self.type.lower().strip("_")
+
+    @property
+    def kind(self) -> str:
+        """As rows name it: "conv", "linear", "pool", ..."""
+        if self.module is not None:
+            return next((kind for layer, kind in _LAYERS.items() if isinstance(self.module, layer)), "other")
+        kind = next((kind for kind, names in _FUNCTIONS.items() if re.fullmatch(names, self.function)), "other")
+        return "other" if kind == "join" and len(self.tensors()) < 2 else kind  # x + 1 joins nothing
+
     def tensors(self) -> list[Tensor]:
         """The tensors among the arguments, those in lists (cat) too."""
-        return list(_tensors((self.args, self.kwargs)))
+        return list(tensors_in((self.args, self.kwargs)))
 
     def argument(self, index: int, name: str, default: Any = None) -> Any:
         return self.args[index] if index < len(self.args) else self.kwargs.get(name, default)
 
-    def kind(self) -> str:
-        return kind_of(self.type, len(self.tensors()))
 
-
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested tuples, lists and dicts."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
-        yield from _tensors(tuple(value.values()))
+        yield from tensors_in(tuple(value.values()))
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_in(item)
 
 
 # ---- windows and work --------------------------------------------------------------------------------------------
@@ -61,33 +103,23 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def window(call: Call) -> Window | None:
     """The sliding window of a convolution or pooling in two dimensions; None for every other call."""
-    settings = _settings(call)
-    if settings is None:
+    if isinstance(call.module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
+        settings = vars(call.module)
+    elif call.function in _SIGNATURES:
+        settings = dict(zip(_SIGNATURES[call.function], call.args, strict=False)) | call.kwargs
+        if call.function == "conv2d":
+            settings = {"stride": 1, "kernel_size": settings["weight"].shape[2:]} | settings
+    else:
         return None
     kernel, dilation = _pair(settings["kernel_size"]), _pair(settings.get("dilation") or 1)
-    stride, padding = _pair(settings.get("stride") or kernel), settings.get("padding") or 0  # a pool's stride may be ()
-    axes = zip(kernel, stride, padding if isinstance(padding, (tuple, list)) else (padding,) * 2, dilation, strict=True)
-    before = tuple(pads(k, s, p, d)[0] for k, s, p, d in axes)
-    return Window(kernel, stride, before, dilation, settings.get("groups") or 1)
+    stride, padding = _pair(settings.get("stride") or kernel), _pair(settings.get("padding") or 0)  # a pool's may be ()
+    top, left = (pads(*axis)[0] for axis in zip(kernel, stride, padding, dilation, strict=True))
+    return Window(kernel, stride, (top, left), dilation, settings.get("groups") or 1)
 
 
-def _settings(call: Call) -> dict[str, Any] | None:
-    if isinstance(call.module, _LAYERS):
-        names = ("kernel_size", "stride", "padding", "dilation", "groups")
-        return {name: getattr(call.module, name, None) for name in names}
-    names = _SIGNATURES.get(operation(call.type))
-    if call.module is not None or names is None:
-        return None
-    settings = dict(zip(names, call.args, strict=False)) | call.kwargs
-    if "weight" in settings:
-        settings["kernel_size"] = settings["weight"].shape[2:]
-        settings.setdefault("stride", 1)
-    return settings
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    return values if len(values) == 2 else values * 2  # F.conv2d takes stride=[2]
+def _pair(value: Any) -> tuple[Any, Any]:
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    return values[0], values[-1]  # F.conv2d takes stride=[2]
 
 
 def macs(call: Call) -> int | None:
@@ -95,109 +127,202 @@ def macs(call: Call) -> int | None:
 
     Convolutions and matrix products are counted, biases and everything else are not, as torchvision counts them.
     """
-    name, tensors = operation(call.type), call.tensors()
+    kind, tensors = call.kind, call.tensors()
     weight = getattr(call.module, "weight", None) if call.module is not None else call.argument(1, "weight")
-    if name.startswith("conv") and isinstance(weight, Tensor):
-        positions = tensors[0] if "transpose" in name else call.result
+    if kind == "conv" and isinstance(weight, Tensor):
+        transposed = isinstance(call.module, modules.conv._ConvTransposeNd) or "transpose" in call.function
+        positions = tensors[0] if transposed else call.result  # where the kernel is laid down
         return positions.numel() * weight[0].numel()
-    if name == "linear" and isinstance(weight, Tensor):
+    if kind == "linear" and call.function not in _MIXING and isinstance(weight, Tensor):
         return call.result.numel() * weight.shape[-1]
-    if name in ("matmul", "bmm", "mm"):
+    if call.function in ("matmul", "bmm", "mm"):
         return call.result.numel() * tensors[0].shape[-1]
     weights = tensors if call.module is None else call.module.parameters()
-    known = isinstance(call.module, nn.Embedding) or call.kind() in ("norm", "activation", "join", "shape")
-    return 0 if known or not any(isinstance(w, nn.Parameter) and w.ndim > 1 for w in weights) else None
+    free = isinstance(call.module, nn.Embedding) or kind in ("norm", "activation", "join", "shape")
+    return 0 if free or not any(isinstance(w, nn.Parameter) and w.ndim > 1 for w in weights) else None
 
 
 def shares_memory(call: Call) -> bool:
     """Whether the result lies in the memory of an argument: in place, a view, or the argument itself."""
-    if not isinstance(call.result, Tensor):
-        return False
     storage = call.result.untyped_storage()._cdata  # data_ptr() is 0 for every tensor on the meta device
     return any(tensor.untyped_storage()._cdata == storage for tensor in call.tensors())
 
 
-# ---- receptive field ---------------------------------------------------------------------------------------------
+# ---- receptive fields --------------------------------------------------------------------------------------------
+
+_NOWHERE = (1 << 30, -1)  # lowest and highest pixel of a cell that sees padding only
 
 
-def reach_after(call: Call, arriving: list[Any], reaches: list[Reach | None]) -> tuple[Reach | None, str]:
-    """What the result's cells see, given what those of the arriving values see; and what is odd about it, or ""."""
-    if any(reach is None for reach in reaches):
+@dataclass(frozen=True)
+class Field:
+    """What the cells of an activation see: along height and width, and which dimensions of the tensor these are."""
+
+    axes: tuple[Axis, Axis]
+    dims: tuple[int, int] | None  # None: flattened
+    whole_image: bool = False
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Cells along the height and along the width."""
+        return len(self.axes[0].low), len(self.axes[1].low)
+
+
+def image_field(shape: Shape) -> Field | None:
+    """Every pixel of an image (N, C, H, W) sees itself; None for anything else."""
+    if len(shape) != 4:
+        return None
+    height, width = (Axis(1, 1, 0, np.arange(n), np.arange(n)) for n in shape[2:])
+    return Field((height, width), (2, 3))
+
+
+def field_after(call: Call, before: Shape, fields: list[Field | None]) -> tuple[Field | None, str]:
+    """What the result's cells see, and a sentence about branches that do not fit, or "".
+
+    ``before`` is the shape of the first value that arrives, ``fields`` what the cells of all that arrive see.
+    """
+    known = [field for field in fields if field is not None]
+    if len(known) < len(fields) or call.function in _MIXING or isinstance(call.module, nn.MultiheadAttention):
         return None, ""
-    name, kind, reach = operation(call.type), call.kind(), reaches[0]
-    if len(reaches) > 1 or name in _CATS:
-        return _joined(call, name, reaches)
-    if isinstance(call.result, (tuple, list)):  # chunk, split
-        same = all(part.shape[dim] == size for part in _tensors(call.result)
-                   for dim, size in zip(reach.dims or (), reach.sizes(), strict=False))  # fmt: skip
-        return (reach if same else None), ""
-    if not isinstance(call.result, Tensor):
-        return None, ""
-    before, after = tuple(next(_tensors(arriving)).shape), tuple(call.result.shape)
-    slid = window(call)
-    averages_all = slid is not None and "avg" in name and after[2:] == (1, 1) and slid.kernel_size == before[2:]
-    if slid is not None and not averages_all:
-        return field.slide(reach, slid, after[2:]), ""
-    if (averages_all or name.startswith("adaptive")) and reach.dims == (2, 3):
-        return field.adaptive(reach, after[2:]), ""
-    return _moved(call, name, kind, reach, before, after), ""
-
-
-def _joined(call: Call, name: str, reaches: list[Reach]) -> tuple[Reach | None, str]:
-    if name in _SPATIAL:
-        return None, ""
-    if name in _CATS:
+    if call.function in _CATS:
         dim = call.argument(1, "dim", 0) % call.result.ndim
-        if name == "stack" or any(dim in (reach.dims or ()) for reach in reaches):
-            return None, ""
-    return field.join(reaches)
+        along_map = call.function == "stack" or any(dim in (field.dims or ()) for field in known)
+        return (None, "") if along_map else _joined(known)
+    if len(known) > 1:
+        return _joined(known)
+    if isinstance(call.result, Tensor):
+        return _moved(call, known[0], before, tuple(call.result.shape)), ""
+    parts = [tuple(part.shape[dim] for dim in known[0].dims or ()) for part in tensors_in(call.result)]
+    return (known[0] if all(sizes in ((), known[0].sizes) for sizes in parts) else None), ""  # chunk, split
 
 
-def _moved(call: Call, name: str, kind: str, reach: Reach, before: tuple, after: tuple) -> Reach | None:
-    """Through the operations that slide no window: cell by cell, moved around, cut, padded, or mixed."""
+def _moved(call: Call, field: Field, before: Shape, after: Shape) -> Field | None:
+    """Through one operation: a window that slides, or cells moved around, cut, padded, or mixed."""
+    slid, name = window(call), call.function
+    averages = isinstance(call.module, nn.AvgPool2d) or name == "avg_pool2d"
+    if slid is not None and not (averages and slid.kernel_size == before[2:] and after[2:] == (1, 1)):
+        return None if _pads_with_pixels(call) else _slide(field, slid, after[2:])
+    adaptive = isinstance(call.module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) or "adaptive" in name
+    if (slid is not None or adaptive) and field.dims == (2, 3):
+        return _adaptive(field, after[2:])
     if name in ("permute", "transpose"):
-        return field.permuted(reach, _order(call, len(before)))
+        return _permuted(call, field, len(before))
     if name == "getitem":
-        return _cut(call, reach, after)
-    if name == "pad" or isinstance(call.module, _PADS):
-        return _padded(call, reach, after)
-    if name in _SPATIAL or name.startswith(("conv", "upsample", "interpolate")):
+        return _cut(call, field, after)
+    if name == "pad" or isinstance(call.module, nn.ConstantPad2d):
+        return _padded(call, field, after)
+    if call.kind == "conv":
         return None
     if before == after:
-        return reach
-    if kind == "linear":  # works on the last dimension
-        return reach if reach.dims is None or max(reach.dims) < len(after) - 1 else None
-    return field.reshaped(reach, before, after) if kind in ("shape", "pool") else None
+        return field
+    if call.kind == "linear":  # works on the last dimension
+        return field if field.dims is None or max(field.dims) < len(after) - 1 else None
+    return _reshaped(field, before, after) if call.kind in ("shape", "pool") else None
 
 
-def _order(call: Call, count: int) -> list[int]:
-    if operation(call.type) == "transpose":
-        order = list(range(count))
+def _pads_with_pixels(call: Call) -> bool:
+    """Padding that reflects, repeats or wraps around: a cell at the edge sees pixels from elsewhere."""
+    return isinstance(call.module, nn.Conv2d) and call.module.padding_mode != "zeros" and any(call.module.padding)
+
+
+def _slide(field: Field, window: Window, sizes: Shape) -> Field:
+    """Behind a window that slides over the map and leaves ``sizes`` (height, width) cells."""
+    height, width = map(_slide_axis, field.axes, *window[:4], sizes)
+    return replace(field, axes=(height, width))
+
+
+def _slide_axis(axis: Axis, k: int, s: int, p: int, d: int, count: int) -> Axis:
+    low, high = _seen(axis, np.arange(count)[:, None] * s - p + np.arange(k) * d)
+    if axis.jump is None or axis.size is None or axis.start is None:
+        return Axis(None, axis.jump and axis.jump * s, None, low, high)
+    return Axis(axis.size + (k - 1) * d * axis.jump, axis.jump * s, axis.start - p * axis.jump, low, high)
+
+
+def _seen(axis: Axis, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest pixel behind each line of ``cells``, of which those outside the map are padding."""
+    real, inside = (cells >= 0) & (cells < len(axis.low)), cells.clip(0, len(axis.low) - 1)
+    low, high = np.where(real, axis.low[inside], _NOWHERE[0]), np.where(real, axis.high[inside], _NOWHERE[1])
+    return low.min(axis=1), high.max(axis=1)
+
+
+def _adaptive(field: Field, sizes: Shape) -> Field:
+    """Behind an adaptive pooling: cell i of m reads the cells floor(i n / m) to ceil((i + 1) n / m) - 1 of n."""
+    height, width = map(_adaptive_axis, field.axes, sizes)
+    return replace(field, axes=(height, width), whole_image=field.whole_image or sizes == (1, 1))
+
+
+def _adaptive_axis(axis: Axis, count: int) -> Axis:
+    n = len(axis.low)
+    if n % count == 0:
+        return _slide_axis(axis, n // count, n // count, 0, 1, count)
+    first, last = np.arange(count) * n // count, -(-np.arange(1, count + 1) * n // count) - 1
+    widest = int((last - first).max())
+    low, high = _seen(axis, np.minimum(first[:, None] + np.arange(widest + 1), last[:, None]))
+    size = None if axis.size is None or axis.jump is None else axis.size + widest * axis.jump
+    return Axis(size, None, axis.start, low, high)  # the windows are not evenly spaced
+
+
+def _joined(fields: list[Field]) -> tuple[Field, str]:
+    """Where branches meet (add, cat, mul): a cell sees what it sees through any of them."""
+    largest = max(field.sizes for field in fields)
+    gated = any(field.sizes < largest for field in fields)  # by one number a channel, which saw everything
+    axes, problem = [], ""
+    for branches in zip(*(field.axes for field in fields), strict=True):
+        low = np.minimum.reduce(np.broadcast_arrays(*(axis.low for axis in branches)))
+        high = np.maximum.reduce(np.broadcast_arrays(*(axis.high for axis in branches)))
+        jumps = list(dict.fromkeys(axis.jump for axis in branches if len(axis.low) == len(low)))
+        ranges = [(b.start, b.start + b.size) for b in branches if b.start is not None and b.size is not None]
+        if len(jumps) > 1:
+            problem = "branches meet whose cells lie " + " and ".join(sorted(f"{jump} px" for jump in jumps)) + " apart"
+        if len(jumps) > 1 or gated or len(ranges) < len(branches):
+            axes.append(Axis(None, jumps[0] if len(jumps) == 1 else None, None, low, high))
+        else:
+            start = min(first for first, _ in ranges)
+            axes.append(Axis(max(end for _, end in ranges) - start, jumps[0], start, low, high))
+    main = next(field for field in fields if field.sizes == largest)
+    return Field((axes[0], axes[1]), main.dims, any(field.whole_image for field in fields)), problem
+
+
+def _permuted(call: Call, field: Field, count: int) -> Field:
+    if field.dims is None:
+        return field
+    dims = call.argument(1, "dims")
+    order = list(dims if isinstance(dims, (tuple, list)) else call.args[1:])  # x.permute(0, 2, 3, 1)
+    if call.function == "transpose":
         a, b = call.argument(1, "dim0"), call.argument(2, "dim1")
+        order = list(range(count))
         order[a], order[b] = order[b], order[a]
-        return order
-    dims = call.module.dims if call.module is not None else call.argument(1, "dims")
-    dims = dims if isinstance(dims, (tuple, list)) else call.args[1:]  # x.permute(0, 2, 3, 1)
-    return [dim % count for dim in dims]
+    order = [dim % count for dim in order]
+    return replace(field, dims=(order.index(field.dims[0]), order.index(field.dims[1])))
 
 
-def _cut(call: Call, reach: Reach, after: tuple[int, ...]) -> Reach | None:
+def _reshaped(field: Field, before: Shape, after: Shape) -> Field | None:
+    """Behind view, flatten, squeeze, mean: the map is kept, gone, or (None) no longer to be told."""
+    last = (len(after) - 2, len(after) - 1)
+    if len(after) > 2 and field.dims == (len(before) - 2, len(before) - 1) and after[-2:] == before[-2:]:
+        return replace(field, dims=last)
+    if len(after) <= 2 or after[-2:] == (1, 1):  # every number depends on all cells
+        return replace(_adaptive(field, (1, 1)), dims=None if len(after) <= 2 else last)
+    return None
+
+
+def _cut(call: Call, field: Field, after: Shape) -> Field | None:
     """Behind x[:, :, ::2, ::2], or a part of what chunk returned."""
     source, index = call.args
     if not isinstance(source, Tensor):
-        return reach
+        return field
     index = index if isinstance(index, tuple) else (index,)
-    if reach.dims is None or any(not isinstance(item, slice) for item in index):
+    if field.dims is None or any(not isinstance(item, slice) for item in index):
         return None
-    slices = [index[dim] if dim < len(index) else slice(None) for dim in reach.dims]
-    ranges = [range(size)[item] for size, item in zip(reach.sizes(), slices, strict=True)]
-    steps = Window((1, 1), tuple(r.step for r in ranges), tuple(-r.start for r in ranges), (1, 1))
-    return field.slide(reach, steps, tuple(after[dim] for dim in reach.dims))
+    slices = [index[dim] if dim < len(index) else slice(None) for dim in field.dims]
+    rows, columns = (range(size)[item] for size, item in zip(field.sizes, slices, strict=True))
+    steps = Window((1, 1), (rows.step, columns.step), (-rows.start, -columns.start))
+    return _slide(field, steps, (after[field.dims[0]], after[field.dims[1]]))
 
 
-def _padded(call: Call, reach: Reach, after: tuple[int, ...]) -> Reach | None:
-    """Behind F.pad, whose numbers begin with the last dimension, or a padding layer."""
-    if reach.dims != (len(after) - 2, len(after) - 1):
+def _padded(call: Call, field: Field, after: Shape) -> Field | None:
+    """Behind F.pad, whose numbers begin with the last dimension, or a padding layer, both with a constant."""
+    if field.dims != (len(after) - 2, len(after) - 1) or call.argument(2, "mode", "constant") != "constant":
         return None
-    pad = tuple(call.module.padding if call.module is not None else call.argument(1, "pad")) + (0,) * 4
-    return field.slide(reach, Window((1, 1), (1, 1), (pad[2], pad[0]), (1, 1)), after[-2:])
+    pad = call.module.padding if isinstance(call.module, nn.ConstantPad2d) else call.argument(1, "pad")
+    left, _, top, _ = (*pad, 0, 0, 0)[:4]
+    return _slide(field, Window((1, 1), (1, 1), (top, left)), after[-2:])

@@ -1,4 +1,4 @@
-"""What a dissection consists of: one frozen row a layer, with what its cells see of the picture. No torch."""
+"""What a dissection consists of: one frozen row a layer, with what its cells see of the image. No torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Window(NamedTuple):
     kernel_size: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int]
-    dilation: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
     groups: int = 1
 
 
 class Axis(NamedTuple):
-    """What the cells of an activation see of the picture along one axis, in px.
+    """What the cells of an activation see of the image along one axis, in px.
 
     ``size``, ``jump`` and ``start`` are the textbook's: cell i sees [start + i * jump, start + i * jump + size - 1],
     padding included; None where no such rule holds. ``low`` and ``high`` are exact: the first and the last real
@@ -38,7 +38,7 @@ class Axis(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A part of the picture in px; ``image[..., top:bottom, left:right]`` cuts it out."""
+    """A part of the image in px; ``image[..., top:bottom, left:right]`` cuts it out."""
 
     top: int
     left: int
@@ -48,11 +48,11 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One operation of a network, for one picture. Shapes are (C, H, W) or (features,); pairs are (height, width)."""
+    """One operation of a network, for one image. Shapes are (C, H, W) or (features,); pairs are (height, width)."""
 
     name: str  # "layer1.0.conv2"; a functional call is named after the module whose forward makes it
     type: str  # the module's class, or the function: "Conv2d", "relu", "flatten"
-    kind: str  # conv, linear, pool, norm, activation, dropout, join, shape, input or other
+    kind: str  # conv, linear, pool, norm, activation, dropout, join, shape or other
     inputs: tuple[str, ...]  # the rows it reads; a placeholder of forward has its own name
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
@@ -69,19 +69,19 @@ class Row:
 
     @property
     def kernel_size(self) -> Number | None:
-        return self._of_window(0)
+        return _one(*self.window.kernel_size) if self.window else None
 
     @property
     def stride(self) -> Number | None:
-        return self._of_window(1)
+        return _one(*self.window.stride) if self.window else None
 
     @property
     def padding(self) -> Number | None:
-        return self._of_window(2)
+        return _one(*self.window.padding) if self.window else None
 
     @property
     def dilation(self) -> Number | None:
-        return self._of_window(3)
+        return _one(*self.window.dilation) if self.window else None
 
     @property
     def groups(self) -> int | None:
@@ -95,27 +95,28 @@ class Row:
     @property
     def theoretical_field(self) -> Number | str:
         """As ``receptive_field``, but the plain sum also behind a global pooling (ResNet-18: 435 + 6 * 32 = 627)."""
-        return self._of_axes(0)
+        return self._of_axes("size")
 
     @property
     def clipped_field(self) -> Number | str:
         """Real pixels that the cell with the widest view sees at this input size; padding is not counted."""
         if self.axes is None:
             return UNKNOWN
-        return _one(tuple(max(0, int((axis.high - axis.low).max()) + 1) for axis in self.axes))
+        height, width = (max(0, int((axis.high - axis.low).max()) + 1) for axis in self.axes)
+        return _one(height, width)
 
     @property
     def jump(self) -> Number | str:
         """Pixels from the field of one cell to that of its neighbour."""
-        return self._of_axes(1)
+        return self._of_axes("jump")
 
     @property
     def start(self) -> Number | str:
         """First pixel of cell 0's field; negative where it begins in the padding."""
-        return self._of_axes(2)
+        return self._of_axes("start")
 
     def at(self, cell: tuple[int, int]) -> Box:
-        """The part of the picture that the cell (row, column) of this output sees, without padding.
+        """The part of the image that the cell (row, column) of this output sees, without padding.
 
         Raises:
             ValueError: no such cell, or its field is not known.
@@ -132,48 +133,10 @@ class Row:
         )
         return Box(top, left, bottom, right) if bottom > top and right > left else Box(0, 0, 0, 0)
 
-    def _of_window(self, index: int) -> Number | None:
-        return _one(self.window[index]) if self.window else None
-
-    def _of_axes(self, index: int) -> Number | str:
-        if self.axes is None or any(axis[index] is None for axis in self.axes):
-            return UNKNOWN
-        return _one(tuple(axis[index] for axis in self.axes))
+    def _of_axes(self, figure: str) -> Number | str:
+        values = [getattr(axis, figure) for axis in self.axes or ()]
+        return UNKNOWN if None in values or not values else _one(*values)
 
 
-def _one(pair: tuple[int, int]) -> Number:
-    return pair[0] if pair[0] == pair[1] else pair
-
-
-# ---- kinds -------------------------------------------------------------------------------------------------------
-
-_ACTIVATIONS = ("relu", "sigmoid", "tanh", "elu", "gelu", "silu", "swish", "softmax", "softplus", "mish", "softsign")
-_JOINS = ("add", "iadd", "cat", "concat", "concatenate", "mul", "imul", "sub", "stack", "maximum")
-_SHAPES = ("flatten", "view", "reshape", "permute", "transpose", "getitem", "squeeze", "unsqueeze", "contiguous")
-_SHAPES += ("pad", "unflatten", "zeropad2d", "reflectionpad2d", "replicationpad2d", "chunk", "split", "movedim")
-_PRODUCTS = ("linear", "matmul", "bmm", "mm", "addmm")
-
-
-def operation(type_name: str) -> str:
-    """The name of an operation whichever way it is called: "ReLU", "relu" and "relu_" are "relu"."""
-    return type_name.lower().strip("_")
-
-
-def kind_of(type_name: str, tensors: int) -> str:
-    """The kind of an operation that takes this many tensors."""
-    name = operation(type_name)
-    if name.startswith("conv"):
-        return "conv"
-    if name in _PRODUCTS:
-        return "linear"
-    if "pool" in name or name == "mean":
-        return "pool"
-    if "norm" in name:
-        return "norm"
-    if "dropout" in name or name == "stochastic_depth":
-        return "dropout"
-    if name in _JOINS and tensors > 1:
-        return "join"
-    if name in _SHAPES:
-        return "shape"
-    return "activation" if any(word in name for word in _ACTIVATIONS) else "other"
+def _one(height: int, width: int) -> Number:
+    return height if height == width else (height, width)

@@ -8,75 +8,81 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import operator
+import linecache
+import traceback
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.node import map_arg
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from helpers.dissect.geometry import Call
 
-BATCH = 2  # pictures; with a single one a forgotten batch dimension would go unnoticed
+BATCH = 2  # images; with a single one a forgotten batch dimension would go unnoticed
 
 
 class ForwardFailed(ValueError):
-    """The network does not take pictures of this size."""
+    """The network does not take images of this size."""
 
 
-class Tracer(fx.Tracer):
-    """fx's tracer, noting for every node where it comes from: "layer1.0.conv1", "layer1.0.add".
+class NotTraceable(ValueError):
+    """``forward`` asks for numbers that only a real image has; the message says where, and what to change."""
 
-    These are the names of ``torchvision.models.feature_extraction``, except that modules keep theirs to the letter.
+
+@dataclass(frozen=True)
+class Traced:
+    """The graph of a network, and for every node a name and the module whose forward makes the call.
+
+    Names are those of ``torchvision.models.feature_extraction``, "layer1.0.add", except that modules keep theirs to
+    the letter: "layer1.0.conv1". What is called again is "relu_1".
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: dict[fx.Node, str] = {}
-        self.owners: dict[fx.Node, str] = {}  # the module whose forward makes the call
-        self._owner = ""
-        self._seen: Counter[str] = Counter()
+    graph: fx.Graph
+    names: dict[fx.Node, str]
+    owners: dict[fx.Node, str]
 
-    def call_module(self, m: nn.Module, forward: Callable, args: tuple, kwargs: dict) -> Any:
-        before, path = self._owner, self.path_of_module(m)
-        if self.is_leaf_module(m, path):
-            return super().call_module(m, forward, args, kwargs)
-        self._owner = path
-        try:
-            return super().call_module(m, forward, args, kwargs)
-        finally:
-            self._owner = before
+    def calls(self) -> dict[str, fx.Node]:
+        """The nodes that call something, by name, in the order of the forward pass."""
+        return {self.names[node]: node for node in self.graph.nodes if node.op.startswith("call_")}
 
-    def create_node(
-        self, kind: str, target: Any, args: Any, kwargs: Any, name: str | None = None, type_expr: Any = None
-    ) -> fx.Node:
-        node = super().create_node(kind, target, args, kwargs, name, type_expr)
-        path = target if kind == "call_module" else _inside(self._owner, _function_name(node))
-        self.names[node], self.owners[node] = numbered(path, self._seen), self._owner
-        return node
+
+def trace(model: nn.Module) -> Traced:
+    """Trace ``model`` without running it.
+
+    Raises:
+        NotTraceable: torch.fx cannot follow ``forward``.
+    """
+    try:
+        graph = fx.Tracer().trace(model)
+    except Exception as error:  # only PyTorch's code and the network's own run in there, and it raises what it likes
+        raise NotTraceable(_obstacle(error, type(model).__name__)) from error
+    owners = {node: _owner(node) for node in graph.nodes}
+    seen: Counter[str] = Counter()
+    names = {}
+    for node, owner in owners.items():
+        path = str(node.target) if node.op == "call_module" else f"{owner}.{_function_name(node)}".lstrip(".")
+        names[node] = _numbered(path, seen)
+    return Traced(graph, names, owners)
+
+
+def _owner(node: fx.Node) -> str:
+    modules = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
+    if node.op == "call_module":
+        modules.pop()  # the module that is called
+    return modules[-1] if modules else ""
 
 
 def _function_name(node: fx.Node) -> str:
     return str(node.target) if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
 
-def _inside(owner: str, name: str) -> str:
-    return f"{owner}.{name}" if owner else name
-
-
-def numbered(name: str, seen: Counter[str]) -> str:
-    """As "relu", and when that is called again "relu_1"."""
-    count = seen[name]
+def _numbered(name: str, seen: Counter[str]) -> str:
     seen[name] += 1
-    return f"{name}_{count}" if count else name
-
-
-def type_of(node: fx.Node, module: nn.Module | None) -> str:
-    """As "Conv2d" for a module, "relu" for a function or a method."""
-    return type(module).__name__ if module is not None else _function_name(node).strip("_")
+    return f"{name}_{seen[name] - 1}" if seen[name] > 1 else name
 
 
 # ---- copies ------------------------------------------------------------------------------------------------------
@@ -92,13 +98,8 @@ def meta_copy(model: nn.Module) -> nn.Module:
     return _copied(model, memo)
 
 
-def real_copy(model: nn.Module) -> nn.Module:
-    """A copy in ``eval`` mode on the CPU with the weights, without hooks."""
-    return _copied(model, {}).cpu()
-
-
 def _without_numbers(value: Tensor) -> Tensor:
-    if isinstance(value, nn.parameter.UninitializedTensorMixin):
+    if nn.parameter.is_lazy(value):
         raise ValueError(
             "This network has lazy layers that do not know their size yet: pass one picture through it first, "
             "model(torch.zeros(1, 3, 224, 224))."
@@ -110,7 +111,7 @@ def _without_numbers(value: Tensor) -> Tensor:
 def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
     for module in model.modules():
         for name, value in vars(module).items():
-            if name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called")) and isinstance(value, dict):
+            if "_hooks" in name and isinstance(value, dict):
                 memo[id(value)] = OrderedDict()  # the caller's hooks must not see this pass
     return copy.deepcopy(model, memo).eval()
 
@@ -125,55 +126,99 @@ def quietly(device: str) -> Iterator[None]:
 # ---- running -----------------------------------------------------------------------------------------------------
 
 
-def trace(model: nn.Module) -> tuple[fx.Graph, Tracer]:
-    """The graph of a copy, without running it. Raises whatever ``forward`` raises when its input is a stand-in."""
-    tracer = Tracer()
-    with quietly("meta"):
-        return tracer.trace(model), tracer
-
-
-def run(model: nn.Module, graph: fx.Graph, names: dict[fx.Node, str], inputs: list[Tensor]) -> dict[fx.Node, Call]:
-    """Every node of the graph with what went in and what came out.
+def run(model: nn.Module, traced: Traced, images: list[Tensor]) -> dict[fx.Node, Call]:
+    """Every node with what went in and what came out; ``model`` and ``images`` are on the meta device.
 
     Raises:
         ForwardFailed: a layer does not take what arrives; the message names it.
     """
-    values: dict[fx.Node, Any] = {}
-    calls: dict[fx.Node, Call] = {}
-    waiting = iter(inputs)
+    recorder = _Recorder(model, traced)
     with quietly("meta"):
-        for node in graph.nodes:
-            args, kwargs = map_arg(node.args, values.__getitem__), map_arg(node.kwargs, values.__getitem__)
-            module = model.get_submodule(node.target) if node.op == "call_module" else None
-            call = Call(names[node], type_of(node, module), module, args, kwargs, None)
-            try:
-                values[node] = _result(model, node, module, args, kwargs, waiting)
-            except Exception as error:  # whatever a layer of somebody else's network raises
-                raise ForwardFailed(_failure(call, error)) from error
-            calls[node] = Call(call.name, call.type, module, args, kwargs, values[node])
+        recorder.run(*images)
+    return recorder.calls
+
+
+class _Recorder(fx.Interpreter):
+    def __init__(self, model: nn.Module, traced: Traced) -> None:
+        super().__init__(model, graph=traced.graph)
+        self.extra_traceback = False  # would write fx's own words into our sentences
+        self.names = traced.names
+        self.calls: dict[fx.Node, Call] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        module = self.submodules[str(n.target)] if n.op == "call_module" else None
+        type_name = _function_name(n).strip("_") if module is None else type(module).__name__
+        call = Call(self.names[n], type_name, module, args, kwargs, None)
+        try:
+            if isinstance(module, _BatchNorm) and args[0].shape[1] == module.num_features:
+                result = torch.empty_like(args[0])  # without PyTorch's Python code: half the time of a ResNet
+            else:
+                result = super().run_node(n)
+        except Exception as error:  # whatever a layer of somebody else's network raises
+            raise ForwardFailed(_failure(call, error)) from error
+        self.calls[n] = replace(call, result=result)
+        return result
+
+
+def run_hooked(model: nn.Module, images: list[Tensor]) -> list[Call]:
+    """The calls of the modules without children, seen by forward hooks: what is left when ``forward`` cannot be traced.
+
+    A copy with its weights runs on the CPU, since ``forward`` looks at numbers.
+
+    Raises:
+        ForwardFailed: ``forward`` itself fails on these images.
+    """
+    model, calls, seen = _copied(model, {}).cpu(), [], Counter[str]()
+    names = {module: name for name, module in model.named_modules()}
+
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        calls.append(Call(_numbered(names[module], seen), type(module).__name__, module, args, kwargs, result))
+
+    for module in names:
+        if not any(True for _ in module.children()):
+            module.register_forward_hook(note, with_kwargs=True)
+    try:
+        with quietly("cpu"):
+            model(*images)
+    except Exception as error:  # whatever forward raises
+        raise ForwardFailed(f"forward fails on pictures of {tuple(images[0].shape)[1:]}: {error}") from error
     return calls
 
 
-def _result(
-    model: nn.Module, node: fx.Node, module: nn.Module | None, args: tuple, kwargs: dict, inputs: Iterator[Tensor]
-) -> Any:
-    if node.op == "placeholder":
-        return next(inputs, args[0] if args else None)  # arguments beyond the pictures keep their defaults
-    if node.op == "get_attr":
-        return operator.attrgetter(node.target)(model)
-    if node.op == "call_module":
-        if isinstance(module, _BatchNorm) and args[0].shape[1] == module.num_features:
-            return torch.empty_like(args[0])  # the same, without PyTorch's Python code: half the time of a ResNet
-        return module(*args, **kwargs)
-    if node.op == "call_method":
-        return getattr(args[0], node.target)(*args[1:], **kwargs)
-    return node.target(*args, **kwargs) if node.op == "call_function" else None
+# ---- sentences ---------------------------------------------------------------------------------------------------
+
+_ADVICE = {  # a part of the message, and what to do about it; the first that fits
+    "cannot be iterated": "a loop goes over a tensor: take its parts by index, x[:, 0], or loop over the layers",
+    "control flow": "an if, while or assert asks for the numbers in a picture or for its size. Decide by something "
+    "that is fixed in __init__ (if self.deep: ...), or move the check out of forward",
+    "'len' is not supported": "write x.shape[0] in the place of len(x)",
+    "int() argument": "leave out int(): x.size(0) and x.shape[0] can be used as they are",
+    "": "this line needs the picture's numbers; keep only layers and torch functions in forward",
+}
+
+
+def _obstacle(error: Exception, model_name: str) -> str:
+    """File and line where ``forward`` stops the tracer, the line itself, and what to change."""
+    advice = next(text for part, text in _ADVICE.items() if part in str(error))
+    others = Path(torch.__file__).parent, Path(__file__).parent
+    lines = [line for line in traceback.extract_tb(error.__traceback__)
+             if not any(Path(line.filename).is_relative_to(folder) for folder in others)]  # fmt: skip
+    if not lines:
+        return f"{model_name} cannot be traced ({type(error).__name__}: {error}). What to change: {advice}."
+    path, number = Path(lines[-1].filename), lines[-1].lineno or 0  # that of a notebook's cell changes with every run
+    place = f"{path.name}:{number}" if path.is_file() else f"line {number} of a notebook's cell"
+    source = linecache.getline(str(path), number).strip() or "(source not available)"
+    return (
+        f"{model_name} cannot be traced: it stops at {place}, in {lines[-1].name}:\n    {source}\n"
+        f"What to change: {advice}."
+    )
 
 
 def _failure(call: Call, error: Exception) -> str:
     """Which layer stops a pass, what arrives there, and what it takes."""
     shapes = [tuple(tensor.shape) for tensor in call.tensors() if not isinstance(tensor, nn.Parameter)]
-    arriving = " and ".join(map(_of_one_picture, shapes)) or "nothing"
+    arriving = " and ".join(map(_of_one_image, shapes)) or "nothing"
     if call.type == "assert":
         return f"forward itself refuses pictures of this size: {error}"
     where = f"{call.name} ({call.type})"
@@ -193,31 +238,6 @@ def _failure(call: Call, error: Exception) -> str:
     )
 
 
-def _of_one_picture(shape: tuple[int, ...]) -> str:
+def _of_one_image(shape: tuple[int, ...]) -> str:
     """As "(3, 224, 224)"; where a wrong view or flatten has lost the batch, the whole shape and that."""
     return str(shape[1:]) if shape[:1] == (BATCH,) else f"{shape} (made of {BATCH} pictures at once)"
-
-
-def run_hooked(model: nn.Module, inputs: list[Tensor]) -> list[Call]:
-    """The calls of the modules without children, seen by forward hooks: what is left when ``forward`` cannot be traced.
-
-    Raises:
-        ForwardFailed: ``forward`` itself fails on these inputs.
-    """
-    calls: list[Call] = []
-    seen: Counter[str] = Counter()
-    names = {module: name for name, module in model.named_modules()}
-
-    def note(module: nn.Module, args: tuple, kwargs: dict, result: Any) -> None:
-        calls.append(Call(numbered(names[module], seen), type(module).__name__, module, args, kwargs, result))
-
-    for module in names:
-        if not any(True for _ in module.children()):
-            module.register_forward_hook(note, with_kwargs=True)
-    device = inputs[0].device.type
-    try:
-        with quietly(device):
-            model(*inputs)
-    except Exception as error:  # whatever forward raises
-        raise ForwardFailed(f"forward fails on pictures of {tuple(inputs[0].shape)[1:]}: {error}") from error
-    return calls
