@@ -10,7 +10,7 @@ from helpers.exercises.questions import Generators, Question, question
 
 def steps(
     id: str,
-    pictures: int,
+    images: int,
     batch_size: int,
     *,
     epochs: int = 1,
@@ -18,11 +18,11 @@ def steps(
     insight: str = "The last batch of an epoch is smaller; drop_last=True would leave it out.",
 ) -> Question:
     """The question how many optimiser steps a number of epochs takes."""
-    exact = pictures / batch_size
+    exact = images / batch_size
     right = math.ceil(exact) * epochs
     return question(
         id,
-        f"{story} {pictures:,} training pictures, batch size {batch_size}; the data loader keeps the last, smaller "
+        f"{story} {images:,} training pictures, batch size {batch_size}; the data loader keeps the last, smaller "
         f"batch. How many steps does the optimiser make in {epochs} epoch{'s' if epochs > 1 else ''}?".strip(),
         {"steps": right},
         insight,
@@ -31,7 +31,7 @@ def steps(
             ("kept the fraction", round(exact * epochs, 2),
              "There are no parts of a step. What about a smaller batch?"),
             ("forgot the epochs", math.ceil(exact), "That is a single epoch."),
-            ("counted the pictures", pictures * epochs, "You counted pictures. A step takes a whole batch."),
+            ("counted the pictures", images * epochs, "You counted pictures. A step takes a whole batch."),
             ("counted the epochs", epochs, "You counted epochs. The weights change after every batch."),
             ("rounded at the end", math.ceil(exact * epochs),
              "You rounded at the end. Each epoch has its own last batch."),
@@ -39,9 +39,9 @@ def steps(
         (
             "How many batches has one epoch?",
             "Divide the pictures by the batch size and round up" + (", then times the epochs." if epochs > 1 else "."),
-            f"{pictures} / {batch_size} = {exact:.2f}.",
+            f"{images} / {batch_size} = {exact:.2f}.",
         ),
-        f"{pictures:,} / {batch_size} = {exact:.2f}, rounded up to {math.ceil(exact):,} batches"
+        f"{images:,} / {batch_size} = {exact:.2f}, rounded up to {math.ceil(exact):,} batches"
         + (f"; times {epochs} epochs: {{steps:,}} steps." if epochs > 1 else ", and as many steps."),
     )
 
@@ -77,8 +77,8 @@ def first_loss(id: str, classes: int, *, insight: str) -> Question:
 
 def _random_steps(rng: random.Random) -> Question:
     batch_size, epochs = rng.choice((16, 32, 64, 128)), rng.choice((1, 5, 10))
-    pictures = batch_size * rng.randint(10, 60) + rng.randint(1, batch_size - 1)  # never divides evenly
-    return steps("practice-training", pictures, batch_size, epochs=epochs)
+    images = batch_size * rng.randint(10, 60) + rng.randint(1, batch_size - 1)  # never divides evenly
+    return steps("practice-training", images, batch_size, epochs=epochs)
 
 
 def _random_first_loss(rng: random.Random) -> Question:
