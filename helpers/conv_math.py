@@ -7,9 +7,8 @@ Wherever PyTorch refuses a setting, these functions raise an ``InvalidSetting`` 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
 
@@ -24,86 +23,26 @@ class InvalidSetting(ValueError):
         self.reason, self.remedy = reason, remedy
 
 
-def whole(name: str, value: int, *, least: int) -> int:
-    """``value`` as an int (numpy integers pass, 3.0 and "3" do not); InvalidSetting below ``least``."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InvalidSetting(f"{name} is {value!r}", f"pass a whole number, at least {least}") from None
-    if number < least:
-        raise InvalidSetting(f"{name} is {number}", f"raise it to at least {least}")
-    return number
+@dataclass(frozen=True)
+class Layer:
+    """The geometry of one convolution or pooling layer."""
 
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    name: str = field(default="", kw_only=True)
 
-def pair(value: Pair) -> tuple[int, int]:
-    """(value, value) for one number; two numbers as they are."""
-    if not isinstance(value, (tuple, list)):
-        return value, value
-    if len(value) != 2:
-        raise InvalidSetting(f"got {value!r}", "pass one number for both axes, or two: (height, width)")
-    return value[0], value[1]
-
-
-def window(kernel_size: int, stride: int, dilation: int) -> int:
-    """Pixels that one window spans, d(k - 1) + 1, after checking all three."""
-    for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)):
-        whole(name, value, least=1)
-    return dilation * (kernel_size - 1) + 1
-
-
-def pads(kernel_size: int, stride: int, padding: int | str, dilation: int) -> tuple[int, int]:
-    """Pixels of padding (before, behind) the input; "same" puts an odd pixel behind, as torch does."""
-    if padding == "same":
-        if stride != 1:
-            raise InvalidSetting(
-                f"padding 'same' needs stride 1, got stride {stride}",
-                "set the stride to 1, or pass the padding as a number (conv_math.padding_for finds it)",
-            )
-        total = dilation * (kernel_size - 1)
-        return total // 2, total - total // 2
-    if isinstance(padding, str) and padding != "valid":
-        raise InvalidSetting(f"padding is {padding!r}", "pass a number of pixels, 'valid' or 'same'")
-    pixels = 0 if padding == "valid" else whole("padding", padding, least=0)
-    return pixels, pixels
-
-
-def too_large(size: int, kernel_size: int, *, padded: int, dilation: int, padding_limit: int | None) -> InvalidSetting:
-    """The error for a window that does not fit; pooling sets ``padding_limit``, half its kernel."""
-    span = dilation * (kernel_size - 1) + 1
-    needed, smaller = -(-(span - size) // 2), (padded - 1) // dilation + 1
-    remedies = []
-    if padding_limit is None or needed <= padding_limit:
-        remedies.append(f"raise padding to at least {needed}")
-    if padding_limit is None or (padded - size) // 2 <= smaller // 2:
-        remedies.append(f"shrink the kernel to {smaller}")
-    if dilation > 1 and kernel_size <= padded:
-        remedies.append(f"lower the dilation to {(padded - 1) // (kernel_size - 1)}")
-    remedy = " or ".join(remedies) or "shrink the kernel and lower the dilation"
-    what = f"kernel {kernel_size} is larger than"
-    if dilation > 1:
-        what = f"kernel {kernel_size} with dilation {dilation} spans {span} pixels, more than"
-    return InvalidSetting(f"{what} the padded input {padded}", remedy)
-
-
-def check_groups(in_channels: int, out_channels: int, groups: int) -> None:
-    """Both channel counts are split into ``groups`` equal parts."""
-    named = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
-    for name, value in named.items():
-        whole(name, value, least=1)
-    if in_channels % groups or out_channels % groups:
-        name = "in_channels" if in_channels % groups else "out_channels"
-        nearest = next(g for g in range(groups, 0, -1) if in_channels % g == out_channels % g == 0)
-        raise InvalidSetting(
-            f"{name} {named[name]} cannot be divided into {groups} groups",
-            f"lower groups to {nearest} or make in_channels and out_channels multiples of {groups}",
-        )
+    def __post_init__(self) -> None:
+        _window(self.kernel_size, self.stride, self.dilation)
+        _integer("padding", self.padding, least=0)
 
 
 class Dropped(NamedTuple):
     """Pixels at the end of one axis that the floor leaves unread."""
 
     total: int
-    real: int  # pixels of the picture itself; the other ``total - real`` are padding
+    real: int  # pixels of the image itself; the other ``total - real`` are padding
 
 
 class FieldRow(NamedTuple):
@@ -115,28 +54,6 @@ class FieldRow(NamedTuple):
     start: int  # first pixel of cell 0's field; negative where it begins in the padding
 
 
-class PassMemory(NamedTuple):
-    """Bytes that one pass needs at least."""
-
-    forward_only: int
-    with_backward: int
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The geometry of one convolution or pooling layer."""
-
-    kernel_size: int
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        window(self.kernel_size, self.stride, self.dilation)
-        whole("padding", self.padding, least=0)
-
-
 def output_size(size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> int:
     """Output size of a convolution along one axis, floored as PyTorch does: floor((n + 2p - d(k - 1) - 1) / s) + 1.
 
@@ -145,10 +62,10 @@ def output_size(size: int, kernel_size: int, *, stride: int = 1, padding: int | 
     >>> output_size(227, 11, stride=4), output_size(224, 11, stride=4, padding=2)
     (55, 55)
     """
-    span = window(kernel_size, stride, dilation)
-    padded = whole("size", size, least=1) + sum(pads(kernel_size, stride, padding, dilation))
+    span = _window(kernel_size, stride, dilation)
+    padded = _integer("size", size, least=1) + sum(pads(kernel_size, stride, padding, dilation))
     if span > padded:
-        raise too_large(size, kernel_size, padded=padded, dilation=dilation, padding_limit=None)
+        raise _too_large(size, kernel_size, padded=padded, dilation=dilation, padding_limit=None)
     return (padded - span) // stride + 1
 
 
@@ -164,11 +81,11 @@ def pool_output_size(
     """Output size of a pooling layer along one axis; without a ``stride`` the windows lie side by side.
 
     The padding is at most half a kernel. ``ceil_mode`` adds the last, cut-off window, but only when that window
-    starts in the picture or in the padding before it, never when it lies wholly in the padding behind it.
+    starts in the image or in the padding before it, never when it lies wholly in the padding behind it.
     """
     stride = kernel_size if stride is None else stride
-    span = window(kernel_size, stride, dilation)
-    padded = whole("size", size, least=1) + 2 * whole("padding", padding, least=0)
+    span = _window(kernel_size, stride, dilation)
+    padded = _integer("size", size, least=1) + 2 * _integer("padding", padding, least=0)
     if padding > kernel_size // 2:
         raise InvalidSetting(
             f"padding {padding} is more than half of the pooling kernel {kernel_size}",
@@ -178,7 +95,7 @@ def pool_output_size(
     if ceil_mode and (count - 1) * stride >= size + padding:
         count -= 1
     if count < 1:
-        raise too_large(size, kernel_size, padded=padded, dilation=dilation, padding_limit=kernel_size // 2)
+        raise _too_large(size, kernel_size, padded=padded, dilation=dilation, padding_limit=kernel_size // 2)
     return count
 
 
@@ -186,8 +103,8 @@ def output_shape(
     shape: Pair, kernel_size: Pair, *, stride: Pair = 1, padding: Pair | str = 0, dilation: Pair = 1
 ) -> tuple[int, int]:
     """(H_out, W_out) of a convolution on a (H, W) input; every setting is one number or one per axis."""
-    paddings = (padding, padding) if isinstance(padding, str) else pair(padding)
-    axes = zip(pair(shape), pair(kernel_size), pair(stride), paddings, pair(dilation), strict=True)
+    paddings: tuple[int | str, int | str] = (padding, padding) if isinstance(padding, str) else _pair(padding)
+    axes = zip(_pair(shape), _pair(kernel_size), _pair(stride), paddings, _pair(dilation), strict=True)
     height, width = (output_size(n, k, stride=s, padding=p, dilation=d) for n, k, s, p, d in axes)
     return height, width
 
@@ -200,7 +117,7 @@ def dropped(size: int, kernel_size: int, *, stride: int = 1, padding: int | str 
     """
     count = output_size(size, kernel_size, stride=stride, padding=padding, dilation=dilation)
     before, behind = pads(kernel_size, stride, padding, dilation)
-    total = before + size + behind - window(kernel_size, stride, dilation) - (count - 1) * stride
+    total = before + size + behind - _window(kernel_size, stride, dilation) - (count - 1) * stride
     return Dropped(total, max(0, total - behind))
 
 
@@ -212,7 +129,7 @@ def outputs_using(
     Their number is the coverage of the pixel; on an image, multiply the coverages of its row and its column.
     """
     count = output_size(size, kernel_size, stride=stride, padding=padding, dilation=dilation)
-    taps = range(0, window(kernel_size, stride, dilation), dilation)
+    taps = range(0, _window(kernel_size, stride, dilation), dilation)
     return tuple(cell for cell in range(count) if pixel + padding - cell * stride in taps)
 
 
@@ -228,8 +145,8 @@ def padding_for(
     """
     if goal not in ("exact", "same"):
         raise ValueError(f"goal is {goal!r}; it can be 'exact' (nothing dropped) or 'same' (output ceil(n / s))")
-    span = window(kernel_size, stride, dilation)
-    fitting = [p for p in range(span) if whole("size", size, least=1) + 2 * p >= span]
+    span = _window(kernel_size, stride, dilation)
+    fitting = [p for p in range(span) if _integer("size", size, least=1) + 2 * p >= span]
     if goal == "exact":
         return tuple(p for p in fitting if (size + 2 * p - span) % stride == 0)
     return tuple(p for p in fitting if (size + 2 * p - span) // stride + 1 == -(-size // stride))
@@ -243,42 +160,26 @@ def parameter_count(
     >>> parameter_count(3, 10, 5), parameter_count(3, 96, 11)
     (760, 34944)
     """
-    height, width = pair(kernel_size)
-    check_groups(in_channels, out_channels, groups)
-    weights = in_channels // groups * whole("kernel height", height, least=1) * whole("kernel width", width, least=1)
-    return out_channels * (weights + (1 if bias else 0))
+    height, width = _pair(kernel_size)
+    _check_groups(in_channels, out_channels, groups)
+    area = _integer("kernel height", height, least=1) * _integer("kernel width", width, least=1)
+    return out_channels * (in_channels // groups * area + (1 if bias else 0))
 
 
 def multiply_adds(
     in_channels: int, out_channels: int, kernel_size: Pair, *, output_shape: Pair, groups: int = 1
 ) -> int:
     """MACs of a convolution on one image; a MAC is one multiplication and one addition. Biases are not counted."""
-    height, width = pair(output_shape)
+    height, width = _pair(output_shape)
     weights = parameter_count(in_channels, out_channels, kernel_size, groups=groups, bias=False)
-    return weights * whole("output height", height, least=1) * whole("output width", width, least=1)
+    return weights * _integer("output height", height, least=1) * _integer("output width", width, least=1)
 
 
 def activation_size(channels: int, shape: Pair, *, batch_size: int = 1) -> int:
     """Values in an activation of shape (batch_size, channels, H, W)."""
-    height, width = pair(shape)
+    height, width = _pair(shape)
     named = {"channels": channels, "height": height, "width": width, "batch_size": batch_size}
-    return prod(whole(name, value, least=1) for name, value in named.items())
-
-
-def pass_memory(
-    activations: Sequence[int], *, parameters: int = 0, batch_size: int = 1, bytes_per_value: int = 4
-) -> PassMemory:
-    """Bytes of one pass through a chain; ``activations`` holds the values per image: the input, then every output.
-
-    Forward only: the weights and, at any time, the input and output of one layer. With backward: weights, their
-    gradients and every activation. A lower bound: optimiser state (Adam: two more copies) and workspace come on top.
-    """
-    if not activations:
-        raise ValueError("activations is empty; list the values of the input and of every layer's output")
-    values = [whole("activation", value, least=0) * batch_size for value in activations]
-    largest = max((before + after for before, after in pairwise(values)), default=values[0])
-    forward_only, with_backward = parameters + largest, 2 * parameters + sum(values)
-    return PassMemory(forward_only * bytes_per_value, with_backward * bytes_per_value)
+    return prod(_integer(name, value, least=1) for name, value in named.items())
 
 
 def receptive_field(layers: Iterable[Layer | tuple[int, ...]]) -> int:
@@ -304,3 +205,81 @@ def receptive_field_chain(layers: Iterable[Layer | tuple[int, ...]]) -> list[Fie
         jump *= layer.stride
         rows.append(FieldRow(layer.name, size, jump, start))
     return rows
+
+
+# ---- what no layer can have --------------------------------------------------------------------------------------
+
+
+def _integer(name: str, value: object, *, least: int) -> int:
+    """``value`` as an int (numpy integers pass, 3.0 and "3" do not); InvalidSetting below ``least``."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # that is what is tried here
+    except TypeError:
+        raise InvalidSetting(f"{name} is {value!r}", f"pass a whole number, at least {least}") from None
+    if number < least:
+        raise InvalidSetting(f"{name} is {number}", f"raise it to at least {least}")
+    return number
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    """(value, value) for one number; two numbers as they are."""
+    if not isinstance(value, (tuple, list)):
+        return value, value
+    if len(value) != 2:
+        raise InvalidSetting(f"got {value!r}", "pass one number for both axes, or two: (height, width)")
+    return value[0], value[1]
+
+
+def _window(kernel_size: int, stride: int, dilation: int) -> int:
+    """Pixels that one window spans, d(k - 1) + 1, after checking all three."""
+    for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)):
+        _integer(name, value, least=1)
+    return dilation * (kernel_size - 1) + 1
+
+
+def pads(kernel_size: int, stride: int, padding: int | str, dilation: int) -> tuple[int, int]:
+    """Pixels of padding (before, behind) the input; "same" puts an odd pixel behind, as torch does."""
+    if padding == "same":
+        if stride != 1:
+            raise InvalidSetting(
+                f"padding 'same' needs stride 1, got stride {stride}",
+                "set the stride to 1, or pass the padding as a number (conv_math.padding_for finds it)",
+            )
+        total = dilation * (kernel_size - 1)
+        return total // 2, total - total // 2
+    if isinstance(padding, str) and padding != "valid":
+        raise InvalidSetting(f"padding is {padding!r}", "pass a number of pixels, 'valid' or 'same'")
+    pixels = 0 if padding == "valid" else _integer("padding", padding, least=0)
+    return pixels, pixels
+
+
+def _too_large(size: int, kernel_size: int, *, padded: int, dilation: int, padding_limit: int | None) -> InvalidSetting:
+    """The error for a window that does not fit; pooling sets ``padding_limit``, half its kernel."""
+    span = dilation * (kernel_size - 1) + 1
+    needed, smaller = -(-(span - size) // 2), (padded - 1) // dilation + 1
+    remedies = []
+    if padding_limit is None or needed <= padding_limit:
+        remedies.append(f"raise padding to at least {needed}")
+    if padding_limit is None or (padded - size) // 2 <= smaller // 2:
+        remedies.append(f"shrink the kernel to {smaller}")
+    if dilation > 1 and kernel_size <= padded:
+        remedies.append(f"lower the dilation to {(padded - 1) // (kernel_size - 1)}")
+    remedy = " or ".join(remedies) or "shrink the kernel and lower the dilation"
+    what = f"kernel {kernel_size} is larger than"
+    if dilation > 1:
+        what = f"kernel {kernel_size} with dilation {dilation} spans {span} pixels, more than"
+    return InvalidSetting(f"{what} the padded input {padded}", remedy)
+
+
+def _check_groups(in_channels: int, out_channels: int, groups: int) -> None:
+    """Both channel counts are split into ``groups`` equal parts."""
+    named = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
+    for name, value in named.items():
+        _integer(name, value, least=1)
+    if in_channels % groups or out_channels % groups:
+        name = "in_channels" if in_channels % groups else "out_channels"
+        nearest = next(g for g in range(groups, 0, -1) if in_channels % g == out_channels % g == 0)
+        raise InvalidSetting(
+            f"{name} {named[name]} cannot be divided into {groups} groups",
+            f"lower groups to {nearest} or make in_channels and out_channels multiples of {groups}",
+        )

@@ -186,7 +186,7 @@ def test_f5_s2_whatever_fits():
         conv_math.padding_for(32, 5, goal="half")
 
 
-# ---- parameters, MACs, memory ------------------------------------------------------------------------------------
+# ---- parameters, MACs, activations -------------------------------------------------------------------------------
 
 
 @settings(max_examples=200, deadline=None)
@@ -224,16 +224,10 @@ def test_multiply_adds_of_alexnets_first_layer():
     assert conv_math.multiply_adds(3, 96, 11, output_shape=55) == 105_415_200
 
 
-def test_activation_size_and_memory_of_a_pass():
+def test_activation_size_is_the_count_of_values():
     sizes = [conv_math.activation_size(c, shape) for c, shape in ((3, 32), (6, 28), (16, (24, 24)))]
     assert sizes == [3072, 4704, 9216]
     assert conv_math.activation_size(6, 28, batch_size=2) == torch.empty(2, 6, 28, 28, device="meta").numel()
-    memory = conv_math.pass_memory(sizes, parameters=100, batch_size=2)
-    assert memory.forward_only == 4 * (100 + 2 * (4704 + 9216))
-    assert memory.with_backward == 4 * (200 + 2 * sum(sizes))
-    assert conv_math.pass_memory([10], bytes_per_value=2) == (20, 20)
-    with pytest.raises(ValueError, match="activations is empty; list the values"):
-        conv_math.pass_memory([])
 
 
 # ---- receptive fields --------------------------------------------------------------------------------------------
