@@ -12,7 +12,7 @@ from torch import nn
 
 from helpers import drive
 from helpers.loaders import Loaders
-from helpers.training import Evaluation, History
+from helpers.training.config import Evaluation, History
 
 
 def folder() -> Path:

@@ -85,14 +85,14 @@ def die() -> None:
 def die_while_saving(step: str) -> None:
     """Be killed at one step of ``checkpoints.save``: with half a file written, or between the two renamings."""
     if step == "half written":
-        written = checkpoints.os.fsync
+        written = os.fsync
 
         def half(descriptor: int) -> None:
             os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
             written(descriptor)
             die()
 
-        checkpoints.os.fsync = half
+        os.fsync = half
     else:
         renamed = Path.replace
 
@@ -109,14 +109,14 @@ def child(folder: Path, name: str, result: Path, *, death: str | None, training_
     """What the forked process does; it leaves ``result`` when nobody killed it."""
     if death is not None:
         arm(death, after=random.Random(name + death).randint(1, 3))
-    train_one_epoch = training._Run.train_one_epoch
+    train_one_epoch = training.train_one_epoch
 
-    def announced(run: training._Run) -> None:
+    def announced(*arguments: object, **options: object) -> tuple[float, float]:
         os.write(training_began, b"x")
-        training._Run.train_one_epoch = train_one_epoch  # once is enough
-        train_one_epoch(run)
+        training.train_one_epoch = train_one_epoch  # once is enough
+        return train_one_epoch(*arguments, **options)
 
-    training._Run.train_one_epoch = announced
+    training.train_one_epoch = announced
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         done = outcome(*session(folder, name))
     partial = result.with_suffix(".partial")
@@ -128,12 +128,12 @@ def arm(death: str, *, after: int) -> None:
     """Let ``checkpoints.save`` go well ``after`` times, and then be killed in it."""
     save, saved = checkpoints.save, 0
 
-    def armed(state: dict, path: Path) -> int:
+    def armed(state: dict, path: Path) -> None:
         nonlocal saved
         saved += 1
         if saved > after:
             die_while_saving(death)
-        return save(state, path)
+        save(state, path)
 
     checkpoints.save = armed
 

@@ -3,15 +3,17 @@
     python -m helpers.training DATA                            # fine-tunes a network; --help tells the options
     torchrun --nproc-per-node=2 -m helpers.training DATA       # the same on two GPUs (or in two processes)
 
-``fit`` does what the plain loop of notebook 07 does, and adds what a session in the browser needs: progress, a
-checkpoint after every epoch, ``resume=True``, and sentences where training goes wrong.
+``train_one_epoch`` is the loop of notebook 07; ``fit`` calls it epoch after epoch and adds what a session in the
+browser needs: progress, a checkpoint after every epoch, ``resume=True``, and sentences where training goes wrong.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -21,36 +23,114 @@ from torch.utils.data import DataLoader
 
 from helpers import machine, models
 from helpers.loaders import Loaders
-from helpers.training import checkpoints, distributed, optimizers, resuming
-from helpers.training.acceleration import Precision, cached_features, memory_format
-from helpers.training.history import Epoch, Evaluation, History, TrainConfig
+from helpers.training import acceleration, checkpoints, processes
+from helpers.training.acceleration import FLOAT32, Precision, cached_features, memory_format
+from helpers.training.config import (
+    EVERY_STEP,
+    Epoch,
+    Evaluation,
+    History,
+    Scheduler,
+    TrainConfig,
+    build_optimizer,
+    build_schedule,
+)
 from helpers.training.progress import Progress
 
-__all__ = ["Epoch", "Evaluation", "History", "TrainConfig", "TrainingError", "evaluate", "fit"]
+__all__ = [
+    "Epoch", "Evaluation", "History", "TrainConfig", "TrainingError", "evaluate", "fit", "train_one_epoch", "train_step"
+]  # fmt: skip
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]  # images (N, C, H, W) float32 and labels (N,) int64
+
+
+# What torch says where something is too large or too small: known by its words, since torch has no class for it.
+NO_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
+TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")
+ONE_IMAGE = "Expected more than 1 value per channel"
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says what to change."""
 
 
+def train_step(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    *,
+    label_smoothing: float = 0.0,
+    precision: Precision = FLOAT32,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Forward, backward, and one step of ``optimizer``, on one batch that lies on the model's device.
+
+    Returns the mean cross-entropy ``()`` and the scores ``(N, classes)``, both from before the step, without gradient.
+    """
+    with precision.autocast():
+        scores = model(images)
+        loss = F.cross_entropy(scores, labels, label_smoothing=label_smoothing)
+    optimizer.zero_grad()
+    precision.scaler.scale(loss).backward()  # scales and unscales with float16 only
+    precision.scaler.step(optimizer)
+    precision.scaler.update()
+    return loss.detach(), scores.detach()
+
+
+def train_one_epoch(
+    model: nn.Module,
+    loader: Batches,
+    optimizer: torch.optim.Optimizer,
+    *,
+    scheduler: Scheduler | None = None,
+    label_smoothing: float = 0.0,
+    precision: Precision = FLOAT32,
+    progress: Progress | None = None,
+) -> tuple[float, float]:
+    """One pass over ``loader`` in ``train`` mode (frozen batch norm stays in ``eval`` mode).
+
+    ``scheduler`` moves after every batch. Returns the mean loss over the images and the accuracy in percent, taken
+    while the weights change. It ends early where ``progress`` sees that the loss is no number.
+    """
+    device, layout = next(model.parameters()).device, None
+    loss_sum, right, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    models.train_mode(model)
+    for images, labels in loader:
+        layout = layout or memory_format(model, images[:1].to(device))
+        images, labels = images.to(device, memory_format=layout), labels.to(device)
+        loss, scores = train_step(
+            model, images, labels, optimizer, label_smoothing=label_smoothing, precision=precision
+        )
+        if scheduler is not None:
+            scheduler.step()
+        loss_sum += loss * len(labels)
+        right += (scores.argmax(dim=1) == labels).sum()
+        seen += len(labels)
+        if progress is not None and not progress.step(loss_sum, right, seen) and processes.count() == 1:
+            break  # several processes make the same number of steps, whatever they see
+    losses, rights, images_seen = processes.summed(loss_sum, right, seen)
+    return losses / images_seen, 100 * rights / images_seen
+
+
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: DataLoader) -> Evaluation:
+def evaluate(model: nn.Module, loader: Batches) -> Evaluation:
     """Run ``model`` in ``eval`` mode over ``loader``; the mode of every layer is restored."""
     device, layout = next(model.parameters()).device, None
-    scores, labels = [], []
+    all_scores, all_labels = [], []
     with models.evaluating(model):
-        for images, targets in distributed.share_pictures(loader):
+        for images, targets in loader:
             layout = layout or memory_format(model, images[:1].to(device))
-            scores.append(model(images.to(device, memory_format=layout)).float().cpu())
-            labels.append(targets.cpu())
-    scores, labels = distributed.gathered(scores), distributed.gathered(labels)
-    if not scores:
+            all_scores.append(model(images.to(device, memory_format=layout)).float().cpu())
+            all_labels.append(targets.cpu())
+    if not all_scores:
         raise ValueError("There is nothing to evaluate on: this loader holds no pictures.")
-    return _evaluation(torch.cat(scores), torch.cat(labels))
-
-
-def _evaluation(scores: torch.Tensor, labels: torch.Tensor) -> Evaluation:
-    classes = scores.shape[1]
+    scores, labels = torch.cat(all_scores), torch.cat(all_labels)
+    classes, highest = scores.shape[1], int(labels.max())
+    if highest >= classes:
+        raise ValueError(
+            f"The network has {classes} outputs and the labels go up to {highest}: it was made for other classes. Give "
+            f"it a new last layer with models.replace_head(model, {highest + 1}), and train that."
+        )
     predicted = scores.argmax(dim=1)
     return Evaluation(
         accuracy=100 * (predicted == labels).float().mean().item(),
@@ -68,8 +148,8 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
     once, and only the head is trained on them. Every epoch draws its random numbers from ``(config.seed, epoch)``, so
     a resumed run ends in the same weights as one that was never interrupted (bit for bit on the CPU).
 
-    Inside ``distributed.group()`` all processes of torchrun call it, and ``evaluate`` too, together: a batch is shared
-    between them, and all end with the same history and the same weights. Ctrl-C then ends the program.
+    Inside ``processes.group()`` all processes of torchrun call it together: they share every batch, and end with the
+    same history and the same weights. Ctrl-C then ends the program.
 
     Args:
         resume: continue from ``config.checkpoint`` if there is one; else start from the beginning.
@@ -83,201 +163,163 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
         TrainingError: the loss is no number, or the memory is full.
         CheckpointError: the checkpoint belongs to other data or settings, or cannot be written.
     """
-    run = _Run(model, loaders, config)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        try:
-            run.start(resume=resume)
-            while run.epoch < config.epochs:
-                run.train_one_epoch()
-        except KeyboardInterrupt:
-            if not distributed.alone():
-                raise  # the others would wait for this process for ever
-            print(f"Stopped by you in epoch {run.epoch + 1} of {config.epochs}.")
-        except BaseException as error:
-            run.finish(failed=True)
-            explained = _explained(error, loaders)
-            if explained is None:
-                raise
-            raise explained from error
-        run.finish()
-    return run.history
+    if resume and config.checkpoint is None:
+        raise ValueError("resume=True needs a name to resume from: TrainConfig(..., checkpoint='my-run').")
+    device = torch.device(machine.device())
+    history = History(loaders.name, models.name_of(model), config)
+    best = checkpoints.trained_state(model)  # a failure in the first epoch goes back to it
+    progress = None
+    try:
+        with _random_numbers_kept(loaders.train):
+            groups = models.parameter_groups(model.to(device), config.lr, backbone_factor=config.backbone_factor)
+            _check(model, loaders, groups)
+            optimizer = build_optimizer(groups, config)
+            scheduler = build_schedule(optimizer, config, len(processes.shared(loaders.train)))
+            path = None if config.checkpoint is None else checkpoints.file_of(config.checkpoint)
+            state = None
+            if path is not None:
+                identity = checkpoints.identity(model, loaders, config)
+                state = checkpoints.begin(model, config, identity, path, resume=resume)
+            if state:
+                history.epochs = [Epoch(**numbers) for numbers in state["history"]]
+                model.load_state_dict(state["weights"], strict=False)
+                best = state["best_weights"] or checkpoints.trained_state(model)
+                optimizer.load_state_dict(state["optimizer"])
+                scheduler.load_state_dict(state["scheduler"])
+                if len(history.epochs) >= config.epochs:
+                    return history
 
+            began = time.perf_counter()
+            trained, train, val = cached_features(model, loaders) or (model, loaders.train, loaders.val)
+            precision = acceleration.precision(trained, device, config.mixed_precision)
+            if state and state["scaler"]:  # empty when the session before worked without one
+                precision.scaler.load_state_dict(state["scaler"])
+            history.precision = str(precision)
+            batches = processes.shared(train)
+            parallel = processes.parallel(trained, batches)
+            progress = Progress(len(batches), config.epochs, done=len(history.epochs))
+            for epoch in range(len(history.epochs), config.epochs):
+                _seed(config.seed, epoch, train)
+                loss, accuracy = train_one_epoch(
+                    parallel,
+                    batches,
+                    optimizer,
+                    scheduler=scheduler if config.schedule in EVERY_STEP else None,
+                    label_smoothing=config.label_smoothing,
+                    precision=precision,
+                    progress=progress,
+                )
+                _check_finite(loss, history)
+                processes.same_buffers(trained)
+                result = processes.from_first(evaluate, trained, val)
+                _check_finite(result.loss, history)
+                if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                    scheduler.step(result.loss)
 
-class _Run:
-    """One call of ``fit``: the pieces, and the loop over batches."""
-
-    def __init__(self, model: nn.Module, loaders: Loaders, config: TrainConfig) -> None:
-        self.model, self.loaders, self.config = model, loaders, config
-        self.device = torch.device(machine.device())
-        self.history = History(loaders.name, models.name_of(model), config)
-        self.bar: Progress | None = None
-        self.best_state = resuming.on_cpu(resuming.trained_state(model))  # a failure in the first epoch goes back to it
-        self.shuffling = loaders.train.generator and loaders.train.generator.get_state()
-        self.epoch = 0  # epochs done
-
-    def start(self, *, resume: bool) -> None:
-        config, model = self.config, self.model.to(self.device)
-        distributed.check_batches(self.loaders.train)
-        groups = models.parameter_groups(model, config.lr, backbone_factor=config.backbone_factor)
-        example = _example(model, self.loaders, groups)
-        self.optimizer = optimizers.optimizer(groups, config)
-        steps = len(distributed.share_batches(self.loaders.train))
-        self.scheduler = optimizers.schedule(self.optimizer, config, steps)
-        self.precision = Precision(self.device, config.mixed_precision)
-        self._open_checkpoint(resume=resume)
-        began = time.perf_counter()
-        self.layout = memory_format(model, example)
-        frozen = cached_features(model, self.loaders, layout=self.layout) if self.epoch < config.epochs else None
-        self.trained, batches, self.val = frozen or (model, self.loaders.train, self.loaders.val)
-        self.parallel, self.batches = distributed.parallel(self.trained), distributed.share_batches(batches)
-        if frozen:
-            self.layout = torch.preserve_format  # features come as the backbone leaves them
-        self.preparation = time.perf_counter() - began
-        self.bar = Progress(len(self.batches), config.epochs, done=self.epoch)
-
-    def train_one_epoch(self) -> None:
-        config, began = self.config, time.perf_counter()
-        _seed(config.seed, self.epoch, self.batches)
-        models.train_mode(self.trained)
-        loss_sum, right, seen = torch.zeros((), device=self.device), torch.zeros((), device=self.device), 0
-        for images, labels in self.batches:
-            images, labels = images.to(self.device, memory_format=self.layout), labels.to(self.device)
-            with self.precision.autocast():
-                scores = self.parallel(images)
-                loss = F.cross_entropy(scores, labels, label_smoothing=config.label_smoothing)
-            self.optimizer.zero_grad()
-            self.precision.backward_and_step(distributed.weighted(loss, len(labels)), self.optimizer)
-            if config.schedule in optimizers.PER_STEP:
-                self.scheduler.step()
-            loss_sum += loss.detach() * len(labels)
-            right += (scores.detach().argmax(dim=1) == labels).sum()
-            seen += len(labels)
-            shown = self.bar.step(loss_sum, right, seen)
-            if shown is not None and not math.isfinite(shown) and distributed.alone():
-                break  # several processes make the same number of steps, whatever they see
-        loss_sum, right, seen = distributed.sums(loss_sum, right, seen)
-        distributed.same_buffers(self.trained)
-        self._end_epoch(loss_sum / seen, 100 * right / seen, began)
-
-    def _end_epoch(self, loss: float, accuracy: float, began: float) -> None:
-        self._check_finite(loss)
-        val = evaluate(self.trained, self.val)
-        self._check_finite(val.loss)
-        if self.config.schedule == "plateau":
-            self.scheduler.step(val.loss)
-        seconds = time.perf_counter() - began + self.preparation
-        self.preparation = 0.0  # counted once
-        lr = self.optimizer.param_groups[-1]["lr"]
-        self.history.epochs.append(Epoch(self.epoch + 1, loss, accuracy, val.loss, val.accuracy, lr, seconds))
-        if self.history.best is self.history.epochs[-1]:
-            self.best_state = resuming.on_cpu(resuming.trained_state(self.model))
-        self.epoch += 1
-        self.bar.epoch(loss, accuracy, val.accuracy)
-        if self.config.checkpoint:
-            distributed.from_first(lambda: checkpoints.save(self._state(), resuming.file_of(self.config)))
-
-    def _check_finite(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss} in epoch {self.epoch + 1}: the steps are too large. Try a smaller learning "
-                f"rate (lr={self.config.lr / 10:g} in place of {self.config.lr:g}). The network is back at "
-                + (f"epoch {self.history.best.epoch}." if self.history.epochs else "where it began.")
-            )
-
-    def finish(self, *, failed: bool = False) -> None:
-        if self.history.epochs or failed:
-            self.model.load_state_dict(self.best_state, strict=False)
-        self.model.eval()
-        if self.shuffling is not None:
-            self.loaders.train.generator.set_state(self.shuffling)
-        if self.bar is not None:
-            self.bar.close()
-
-    # --- checkpoints ---
-
-    def _open_checkpoint(self, *, resume: bool) -> None:
-        name = self.config.checkpoint
-        if name is None:
-            if resume:
-                raise ValueError("resume=True needs a name to resume from: TrainConfig(..., checkpoint='my-run').")
-            return
-        self.identity = resuming.identity(self.model, self.loaders, self.config)
-        state = distributed.from_first(lambda: checkpoints.load(resuming.file_of(self.config))) if resume else None
-        if state is None:
-            resuming.announce(self.best_state, self.config)
-            if resume:
-                print(f"There is no whole checkpoint {name!r} yet: starting with the first epoch.")
-            return
-        resuming.check_same(state["identity"], self.identity)
-        self._restore(state)
-        print(f"Continuing {name!r} after epoch {self.epoch} of {self.config.epochs}.")
-
-    def _state(self) -> dict[str, Any]:
-        """Tensors and plain values only, so that it loads with ``weights_only=True``."""
-        return {
-            "identity": self.identity,
-            "history": [dataclasses.asdict(epoch) for epoch in self.history.epochs],
-            "weights": resuming.trained_state(self.model),
-            "best_weights": None if self.history.best.epoch == self.epoch else self.best_state,
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "scaler": self.precision.scaler.state_dict(),
-        }
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.history.epochs = [Epoch(**epoch) for epoch in state["history"]]
-        self.epoch = len(self.history.epochs)
-        self.model.load_state_dict(state["weights"], strict=False)
-        self.best_state = state["best_weights"] or resuming.on_cpu(resuming.trained_state(self.model))
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        if state["scaler"]:  # empty when the session before worked without one
-            self.precision.scaler.load_state_dict(state["scaler"])
+                lr = optimizer.param_groups[-1]["lr"]  # of the new layers
+                began, seconds = time.perf_counter(), time.perf_counter() - began
+                history.epochs.append(Epoch(epoch + 1, loss, accuracy, result.loss, result.accuracy, lr, seconds))
+                best_so_far = history.best is history.epochs[-1]
+                if best_so_far:
+                    best = checkpoints.trained_state(model)
+                progress.epoch(loss, accuracy, result.accuracy)
+                if path is not None:
+                    state = {
+                        "identity": identity,
+                        "history": [dataclasses.asdict(done) for done in history.epochs],
+                        "weights": checkpoints.trained_state(model),
+                        "best_weights": None if best_so_far else best,
+                        "optimizer": optimizer.state_dict(),
+                        "scheduler": scheduler.state_dict(),
+                        "scaler": precision.scaler.state_dict(),
+                    }
+                    processes.from_first(checkpoints.save, state, path)
+    except KeyboardInterrupt:
+        if processes.count() > 1:
+            raise  # the others would wait for this process for ever
+        if not history.epochs:
+            best = checkpoints.trained_state(model)  # the little that was learned
+        print(f"Stopped by you in epoch {len(history.epochs) + 1} of {config.epochs}.")
+    except Exception as error:
+        sentence = _explained(error, loaders)
+        if sentence is None:
+            raise
+        raise TrainingError(sentence) from error
+    finally:
+        model.load_state_dict(best, strict=False)
+        model.eval()
+        if progress is not None:
+            progress.close()
+    return history
 
 
 @torch.no_grad()
-def _example(model: nn.Module, loaders: Loaders, groups: list[dict]) -> torch.Tensor:
-    """One picture (1, 3, H, W) on the model's device, once it is sure that ``model`` can learn from ``loaders``."""
+def _check(model: nn.Module, loaders: Loaders, groups: list[dict[str, Any]]) -> None:
+    """Raise ValueError where ``model`` cannot learn from ``loaders``."""
     if not groups:
         raise ValueError("Nothing to train: every parameter is frozen. See models.freeze(model, except_for=...).")
-    if not len(loaders.val.dataset):
+    if not len(loaders.val):
         raise ValueError(
             "fit chooses the best epoch on validation pictures, and there are none: give image_folder a val_fraction "
             "above 0 and at least two pictures of a class."
         )
-    example = next(iter(loaders.val))[0][:1].to(next(model.parameters()).device)
+    images, _ = next(iter(loaders.val))
     with models.evaluating(model):
-        outputs = model(example).shape[1]
+        outputs = model(images[:1].to(next(model.parameters()).device)).shape[1]
     if outputs != len(loaders.classes):
         raise ValueError(
             f"The network has {outputs} outputs and {loaders.name} has {len(loaders.classes)} classes: give it a new "
             f"last layer with models.replace_head(model, {len(loaders.classes)})."
         )
-    return example
+
+
+def _check_finite(loss: float, history: History) -> None:
+    if not math.isfinite(loss):
+        done, lr = len(history.epochs), history.config.lr
+        raise TrainingError(
+            f"The loss became {loss} in epoch {done + 1}: the steps are too large. Try a smaller learning rate "
+            f"(lr={lr / 10:g} in place of {lr:g}). The network is back "
+            + (f"at epoch {history.best.epoch}." if done else "where it began.")
+        )
+
+
+@contextlib.contextmanager
+def _random_numbers_kept(loader: DataLoader) -> Iterator[None]:
+    """Inside, random numbers may be drawn and seeded; afterwards the caller's go on as if nothing had been."""
+    state = None if loader.generator is None else loader.generator.get_state()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        if loader.generator is not None and state is not None:
+            loader.generator.set_state(state)
 
 
 def _seed(seed: int, epoch: int, loader: DataLoader) -> None:
     """Every epoch's shuffling, augmentation and dropout follow from (seed, epoch) alone, whatever came before."""
     number = 1_000_003 * seed + epoch
-    torch.manual_seed(distributed.own_seed(number))
+    torch.manual_seed(number)
     if loader.generator is not None:
         loader.generator.manual_seed(number)
 
 
-def _explained(error: BaseException, loaders: Loaders) -> TrainingError | None:
-    """A sentence in place of what torch says; None where torch's own words will do."""
-    said = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in said or "allocate memory" in said:
-        return TrainingError(
+def _explained(error: Exception, loaders: Loaders) -> str | None:
+    """A sentence in place of what torch says; None where torch's own words will do.
+
+    Only a full GPU has an error class of its own in torch; the others are known by their words.
+    """
+    words = str(error)
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(text in words for text in NO_MEMORY):
+        return (
             f"The memory is full. Try a smaller batch_size (now {loaders.train.batch_size}), smaller pictures (now "
             f"size={loaders.size}), a smaller network, or freeze the backbone. In Colab, Runtime > Restart frees what "
             "earlier cells hold."
         )
-    if "Output size is too small" in said or "Kernel size can't be greater than actual input size" in said:
-        return TrainingError(f"Pictures of size={loaders.size} are too small for this network. Try size=64 or more.")
-    if "Expected more than 1 value per channel" in said:
-        return TrainingError(
+    if any(text in words for text in TOO_SMALL):
+        return f"Pictures of size={loaders.size} are too small for this network. Try size=64 or more."
+    if ONE_IMAGE in words:
+        return (
             "Batch norm cannot learn from a batch of one picture. Choose a batch_size that leaves no single picture "
-            f"over: {len(loaders.train.dataset)} training pictures in batches of {loaders.train.batch_size}."
+            f"over from the training pictures (now {loaders.train.batch_size})."
         )
     return None

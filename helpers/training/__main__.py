@@ -11,7 +11,7 @@ import torch
 
 from helpers import datasets, drive, loaders, models, results, training
 from helpers.loaders import augment
-from helpers.training import distributed, history, resuming
+from helpers.training import checkpoints, config, processes
 
 EPILOG = """
 On several GPUs (or, without a GPU, in several processes) start it with torchrun. The batch is then shared between the
@@ -37,10 +37,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--frozen", action="store_true", help="train only a new last layer, on features computed once")
     top.add_argument("--epochs", type=int, default=5, help="(5)")
     top.add_argument("--lr", type=float, help="learning rate (1e-4; with --frozen 1e-3)")
-    top.add_argument("--optimizer", choices=history.OPTIMIZERS, default="adam", help="(adam)")
-    top.add_argument(
-        "--schedule", choices=history.SCHEDULES, default="constant", help="of the learning rate (constant)"
-    )
+    top.add_argument("--optimizer", choices=config.OPTIMIZERS, default="adam", help="(adam)")
+    top.add_argument("--schedule", choices=config.SCHEDULES, default="constant", help="of the learning rate (constant)")
     top.add_argument("--weight-decay", type=float, default=0.0, help="(0)")
     top.add_argument("--batch-size", type=int, default=32, help="pictures a step, of all processes together (32)")
     top.add_argument("--size", type=int, help="side of the pictures, px (224; alexnet_mini 64)")
@@ -53,32 +51,34 @@ def parser() -> argparse.ArgumentParser:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Fine-tune, evaluate on the test pictures, save the model; all processes of torchrun do it together."""
+    """Fine-tune in all processes of torchrun together; the first evaluates on the test pictures and saves the model."""
     size = options.size or (64 if options.model == "alexnet_mini" else 224)
-    with distributed.first_goes_first():
-        data = loaders.image_folder(
-            _folder(options.data), size=size, batch_size=options.batch_size, augment=options.augment, seed=options.seed
-        )
-        torch.manual_seed(options.seed)  # the new layer begins alike in every process
-        model = models.load(options.model, num_classes=len(data.classes))
+    folder = processes.from_first(_folder, options.data)  # one process fetches it, all read it
+    data = loaders.image_folder(
+        folder, size=size, batch_size=options.batch_size, augment=options.augment, seed=options.seed
+    )
+    torch.manual_seed(options.seed)
+    model = models.load(options.model, num_classes=len(data.classes))
     if options.frozen:
         models.freeze(model)
-    config = _config(options, options.checkpoint or f"{options.model}-{data.name}")
-    if not options.resume and resuming.file_of(config).exists():
+    name = options.checkpoint or f"{options.model}-{data.name}"
+    settings = _settings(options, name)
+    if not options.resume and checkpoints.file_of(name).exists():
         raise ValueError(
-            f"There is a training {config.checkpoint!r} already. Go on with it by --resume, or give this one another "
+            f"There is a training {name!r} already. Go on with it by --resume, or give this one another "
             "name by --checkpoint NAME."
         )
     print(data)
-    if not distributed.alone():
-        print(f"{distributed.count()} processes share every batch of {options.batch_size}.")
-    done = training.fit(model, data, config, resume=options.resume)
+    if processes.count() > 1:
+        print(f"{processes.count()} processes share every batch of {options.batch_size}.")
+    done = training.fit(model, data, settings, resume=options.resume)
     if not done.epochs:
         raise KeyboardInterrupt  # in the first epoch: there is nothing to evaluate or to save
-    evaluation = training.evaluate(model, data.test)
-    goal = drive.persist() / "results" / config.checkpoint
-    saved = distributed.from_first(lambda: results.save(model, data, done, evaluation, to=goal))
-    print(f"{done}\nTest accuracy: {evaluation.accuracy:.1f} % of {len(evaluation.labels)} pictures\nModel: {saved}")
+    if processes.is_first():
+        evaluation = training.evaluate(model, data.test)
+        saved = results.save(model, data, done, evaluation, to=drive.persist() / "results" / name)
+        print(done)
+        print(f"Test accuracy: {evaluation.accuracy:.1f} % of {len(evaluation.labels)} pictures\nModel: {saved}")
 
 
 def _folder(data: str) -> Path:
@@ -93,7 +93,7 @@ def _folder(data: str) -> Path:
     return Path(data)
 
 
-def _config(options: argparse.Namespace, name: str) -> training.TrainConfig:
+def _settings(options: argparse.Namespace, name: str) -> training.TrainConfig:
     return training.TrainConfig(
         epochs=options.epochs,
         lr=(1e-3 if options.frozen else 1e-4) if options.lr is None else options.lr,
@@ -107,17 +107,16 @@ def _config(options: argparse.Namespace, name: str) -> training.TrainConfig:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status. What went wrong is said once, by the process that failed first."""
+    """The command line; returns the exit status. What went wrong is said in one sentence."""
     try:
-        with distributed.group():
+        with processes.group():
             train(parser().parse_args(arguments))
         return 0
     except KeyboardInterrupt:
         status, sentence = 130, "Stopped by you. The same command with --resume goes on after the last whole epoch."
-    except (ValueError, OSError, training.TrainingError, distributed.PeerLost) as error:
+    except (ValueError, OSError, training.TrainingError, processes.PeerLost) as error:
         status, sentence = 1, str(error)
-    if distributed.first_to_speak():
-        print(sentence if distributed.alone() else f"\n{sentence}", file=sys.stderr, flush=True)
+    print(sentence, file=sys.stderr, flush=True)
     return status
 
 

@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import models
-from helpers.loaders import Loaders, Part, as_it_is, decoding
-from helpers.training import distributed, progress
+from helpers.loaders import Loaders, Subset, decoding
+from helpers.training import processes, progress
+
+# Networks with fewer parameters stay in float32: the casts cost LeNet-5 (61,706) more than it gains (0.91x with
+# bfloat16), SqueezeNet (724,000) gains 1.3x or more.
+SMALL = 100_000
 
 
-@torch.no_grad()
-def memory_format(model: nn.Module, example: torch.Tensor) -> torch.memory_format:
-    """How to lay out the pictures that go into ``model``, tried on ``example`` (N, 3, H, W) on the model's device.
-
-    With the channels of a pixel side by side, convolutions are up to three times faster. A network that reshapes with
-    ``.view`` cannot take that.
-    """
-    if example.dim() == 4 and any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        try:
-            with models.evaluating(model):
-                model(example.contiguous(memory_format=torch.channels_last))
-            return torch.channels_last
-        except RuntimeError:  # what is really wrong with the network will show where it is used
-            pass
-    return torch.contiguous_format
+# --- precision --------------------------------------------------------------------------------------------------------
 
 
 class Precision:
-    """Mixed precision where it helps: float16 on most GPUs, bfloat16 on newer ones and on CPUs with matrix units."""
+    """The number format of the multiplications in a step; the weights themselves are always float32."""
 
-    def __init__(self, device: torch.device, wanted: bool | None) -> None:
-        self.device = device
-        self.dtype = _half_type(device, wanted)
+    def __init__(self, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
+        self.dtype, self.device = dtype, device
         # float16 has so few exponents that small gradients vanish; the scaler multiplies the loss to save them.
-        needs_scaler = self.dtype is torch.float16
-        self.scaler = torch.amp.GradScaler("cuda" if needs_scaler else "cpu", enabled=needs_scaler)
+        self.scaler = torch.amp.GradScaler(device, enabled=dtype is torch.float16)
 
-    def autocast(self) -> AbstractContextManager:
-        return nullcontext() if self.dtype is None else torch.autocast(self.device.type, dtype=self.dtype)
+    def autocast(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.dtype is torch.float32 else torch.autocast(self.device, dtype=self.dtype)
 
-    def backward_and_step(self, loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-        self.scaler.scale(loss).backward()
-        self.scaler.step(optimizer)
-        self.scaler.update()
+    def __str__(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
 
 
-def _half_type(device: torch.device, wanted: bool | None) -> torch.dtype | None:
-    if wanted is False:
-        return None
+FLOAT32 = Precision()
+
+
+def precision(model: nn.Module, device: torch.device, wanted: bool | None) -> Precision:
+    """What to train ``model`` in: mixed precision where it is ``wanted``, with None where it gains.
+
+    That is float16 on most GPUs, bfloat16 on newer ones and on CPUs that multiply it. What a CPU can is read from
+    ``/proc/cpuinfo``; the environment variable KIT_BF16=1 or 0 says yes or no in its place (any CPU can, slowly).
+    """
+    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL
+    if wanted is False or (wanted is None and small):
+        return FLOAT32
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+        newer = torch.cuda.get_device_capability(device) >= (8, 0)
+        return Precision(torch.bfloat16 if newer else torch.float16, "cuda")
     if device.type == "cpu" and (wanted or _cpu_multiplies_bfloat16()):
-        return torch.bfloat16
-    return None
+        return Precision(torch.bfloat16)
+    return FLOAT32
 
 
 def _cpu_multiplies_bfloat16() -> bool:
+    if forced := os.environ.get("KIT_BF16"):
+        return forced == "1"
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -69,77 +68,75 @@ def _cpu_multiplies_bfloat16() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-# --- a frozen backbone computes the same features in every epoch -----------------------------------------------------
+# --- memory layout ----------------------------------------------------------------------------------------------------
 
 
-class Features(Dataset):
-    """Features ``(N, ...)`` and labels ``(N,)``, served by ``DataLoader`` a whole batch at a time."""
+def memory_format(model: nn.Module, example: torch.Tensor) -> torch.memory_format:
+    """How to lay out the images that go into ``model``, tried on ``example`` (N, C, H, W) on the model's device.
 
-    def __init__(self, features: torch.Tensor, labels: torch.Tensor) -> None:
-        self.labels = labels
-        # Channels-last features lie in memory as (N, H, W, C). Seen that way, index_select copies whole pictures.
-        self.channels_last = features.dim() == 4 and not features.is_contiguous()
-        self.rows = features.permute(0, 2, 3, 1) if self.channels_last else features
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        features, labels = self.__getitems__([index])
-        return features[0], int(labels[0])
-
-    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = torch.tensor(indices, device=self.rows.device)
-        rows = self.rows.index_select(0, chosen)
-        return rows.permute(0, 3, 1, 2) if self.channels_last else rows, self.labels[chosen]
-
-
-def cached_features(
-    model: nn.Module, loaders: Loaders, *, layout: torch.memory_format = torch.contiguous_format
-) -> tuple[nn.Module, DataLoader, DataLoader] | None:
-    """``(head, train, val)``: the trainable head of ``model``, and loaders of the features that go into it.
-
-    None where that would not do: something before the head is trainable, the training pictures change at random, or
-    the features do not fit into memory. Dropout in the frozen part is off, as in ``eval`` mode.
+    With the channels of a pixel side by side, convolutions are up to three times faster. A network that reshapes with
+    ``.view`` cannot take that.
     """
-    parts = loaders.train.dataset, loaders.val.dataset
-    if not all(isinstance(part, Part) and part.prepare.augment is None for part in parts):
+    if example.dim() == 4 and any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        try:
+            with models.evaluating(model, grad=False):
+                model(example.contiguous(memory_format=torch.channels_last))
+            return torch.channels_last
+        except RuntimeError:  # what is really wrong with the network will show where it is used
+            pass
+    return torch.contiguous_format
+
+
+# --- a frozen backbone computes the same features in every epoch ------------------------------------------------------
+
+
+def cached_features(model: nn.Module, loaders: Loaders) -> tuple[nn.Module, DataLoader, DataLoader] | None:
+    """``(head, train, val)``: the trainable head of ``model``, and loaders of the features that go into it, which draw
+    the images as the samplers of ``loaders`` do.
+
+    None where that would not do: something before the head is trainable, the training images change at random, or the
+    features do not fit into memory. Dropout in the frozen part is off, as in ``eval`` mode.
+    """
+    train, val = loaders.train.dataset, loaders.val.dataset
+    if not (isinstance(train, Subset) and isinstance(val, Subset)) or train.transform.augment or val.transform.augment:
         return None
     device = next(model.parameters()).device
-    example = parts[0].__getitems__([0, len(parts[0]) - 1])[0].to(device, memory_format=layout)
-    split = split_frozen(model, example)
+    example = train.__getitems__([0, len(train) - 1])[0].to(device)
+    layout = memory_format(model, example)
+    split = split_frozen(model, example.contiguous(memory_format=layout))
     if split is None:
         return None
     features, head = split
-    needed = sum(map(len, parts)) * features(example)[:1].nbytes
-    needed *= distributed.on_this_machine() if device.type == "cpu" else 1  # each process holds the features of all
-    if not distributed.from_first(lambda: decoding.fits_memory(needed, device)):
+    needed = (len(train) + len(val)) * features(example)[:1].nbytes
+    needed *= processes.count() if device.type == "cpu" else 1  # each process holds the features of all
+    if not processes.from_first(decoding.fits_memory, needed, device):
         return None
-    train, val = (
+    batches = [
         DataLoader(
-            _compute(features, loader.dataset, device, layout),
-            batch_size=loader.batch_size,
-            shuffle=loader is loaders.train,
+            TensorDataset(*_compute(features, subset, device, layout)),
+            sampler=loader.batch_sampler,  # with batch_size=None the data set is asked for a whole batch at once
+            batch_size=None,
             generator=loader.generator,
-            drop_last=loader.drop_last,
-            collate_fn=as_it_is,
         )
-        for loader in (loaders.train, loaders.val)
-    )
+        for loader, subset in ((loaders.train, train), (loaders.val, val))
+    ]
     quick = (QuickDropout(layer.p) if type(layer) is nn.Dropout else layer for layer in head)
-    return nn.Sequential(*quick), train, val
+    return nn.Sequential(*quick), batches[0], batches[1]
 
 
-def _compute(features: Callable, part: Part, device: torch.device, layout: torch.memory_format) -> Features:
-    # Eight pictures and their activations stay in a processor's cache: measured twice as fast as 64 at a time.
+def _compute(
+    features: Callable, subset: Subset, device: torch.device, layout: torch.memory_format
+) -> list[torch.Tensor]:
+    """Features ``(N, ...)`` and labels ``(N,)`` of all images of ``subset``."""
+    # Eight images and their activations stay in a processor's cache: measured twice as fast as 64 at a time.
     batch_size = 8 if device.type == "cpu" else 128
+    own = range(len(subset))[processes.part(len(subset))]
     batches, labels = [], []
-    starts = distributed.share(range(0, len(part), batch_size))
-    for start in progress.steps(starts, f"features of {len(part)} pictures, computed once"):
-        images, targets = part.__getitems__(list(range(start, min(start + batch_size, len(part)))))
+    for start in progress.steps(own[::batch_size], f"features of {len(subset)} pictures, computed once"):
+        images, targets = subset.__getitems__(list(own[start - own.start :][:batch_size]))
         batches.append(features(images.to(device, memory_format=layout)))
         labels.append(targets.to(device))
-    return Features(*(torch.cat(distributed.gathered(rows)).to(device) for rows in (batches, labels)))
+    return [torch.cat(processes.gathered(rows)).to(device) for rows in (batches, labels)]
 
 
 class QuickDropout(nn.Dropout):
@@ -159,44 +156,40 @@ class QuickDropout(nn.Dropout):
         return features * kept * (256 / (256 - dropped))
 
 
-class _Reached(Exception):
-    """Carries the features out of the forward pass, which need not go on."""
-
-
-def split_frozen(model: nn.Module, example: torch.Tensor) -> tuple[Callable, nn.Module] | None:
+def split_frozen(model: nn.Module, example: torch.Tensor) -> tuple[Callable, nn.Sequential] | None:
     """``(features, head)`` such that ``head(features(x)) == model(x)`` and only ``head`` has something to train.
 
     ``features`` is the frozen front part in ``eval`` mode, a function without gradients; ``head`` shares its layers
     with ``model``. None when the network does not split so (something before the head is trainable, say). Tried on
     ``example`` ``(N, 3, H, W)``.
+
+    How: a network is any Python code, so its front part cannot be cut out as a module. But PyTorch calls a hook of the
+    head's first layer right before that layer, with what goes into it: these are the features. Whether the layers of
+    the head, one after the other, make of them what the whole network gives is tried, not assumed.
     """
     tail = _trainable_tail(model)
     if tail is None:
         return None
     head = nn.Sequential(*tail, nn.Flatten(1))
 
-    def stop(module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        raise _Reached(inputs[0])
-
-    @torch.no_grad()
     def features(images: torch.Tensor) -> torch.Tensor:
-        hook = tail[0].register_forward_pre_hook(stop)
+        seen: list[torch.Tensor] = []
+        hook = tail[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
         try:
-            with models.evaluating(model):
+            with models.evaluating(model, grad=False):
                 model(images)
-        except _Reached as reached:
-            return reached.args[0]
         finally:
             hook.remove()
-        raise RuntimeError("the forward pass never came to the head")
+        return seen[0]
 
-    with torch.no_grad(), models.evaluating(model):
-        whole = model(example)
+    with models.evaluating(model, grad=False):
+        expected = model(example)
         try:
-            parts = head(features(example))
-        except RuntimeError:  # the layers of the head are used in another way than one after the other
+            scores = head(features(example))
+        except (RuntimeError, IndexError):  # the layers of the head are used otherwise, or never
             return None
-    return (features, head) if whole.shape == parts.shape and torch.allclose(whole, parts, atol=1e-4) else None
+    same = expected.shape == scores.shape and torch.allclose(expected, scores, atol=1e-4)
+    return (features, head) if same else None
 
 
 def _trainable_tail(model: nn.Module) -> list[nn.Module] | None:
@@ -207,7 +200,7 @@ def _trainable_tail(model: nn.Module) -> list[nn.Module] | None:
         return None
     if any(p.requires_grad for n, p in model.named_parameters() if not models.within(n, name)):
         return None
-    head = getattr(model, name)
+    head = model.get_submodule(name)
     layers = list(head) if isinstance(head, nn.Sequential) else [head]
     trainable = [any(parameter.requires_grad for parameter in layer.parameters()) for layer in layers]
     if True not in trainable:

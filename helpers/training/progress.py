@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import TextIO
 import torch
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LOOKS = 0.5  # reading the loss makes a GPU wait, so it is not read at every step
+SECONDS_BETWEEN_READS = 0.5  # reading the loss makes a GPU wait, so it is not read at every step
 FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} + {remaining} left{postfix}"
 
 
@@ -32,17 +33,17 @@ class Progress:
             desc=self._title(),
             mininterval=0.25,
         )
-        self.looked = 0.0
+        self.last_read = 0.0
 
-    def step(self, loss_sum: torch.Tensor, right: torch.Tensor, seen: int) -> float | None:
-        """One step further; returns the mean loss of this epoch where it looked at it."""
+    def step(self, loss_sum: torch.Tensor, right: torch.Tensor, seen: int) -> bool:
+        """One step further. False where it read the loss and that is no number."""
         self.bar.update()
-        if time.perf_counter() - self.looked < SECONDS_BETWEEN_LOOKS:
-            return None
-        self.looked = time.perf_counter()
+        if time.perf_counter() - self.last_read < SECONDS_BETWEEN_READS:
+            return True
+        self.last_read = time.perf_counter()
         loss = loss_sum.item() / seen
         self.bar.set_postfix_str(f"loss {loss:.3f}  train {100 * right.item() / seen:.1f} %{self.val}", refresh=False)
-        return loss
+        return math.isfinite(loss)
 
     def epoch(self, loss: float, train_accuracy: float, val_accuracy: float) -> None:
         self.done += 1
