@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,16 +23,12 @@ LOGIN_PAGE = b"\n<!doctype HTML><html><body><form>User <input> Password <input t
 
 @dataclasses.dataclass
 class Server:
-    """A running server; ``requests`` lists (path, Range header or "") in the order of arrival."""
+    """A running server; ``requests`` lists the paths in the order of arrival."""
 
     url: str
-    requests: list[tuple[str, str]]
+    requests: list[str]
     body: bytes
     closing: threading.Event
-
-    @property
-    def ranges(self) -> list[str]:
-        return [asked for _, asked in self.requests]
 
 
 @contextlib.contextmanager
@@ -44,7 +39,7 @@ def serve(body: bytes, *answers: Answer) -> Iterator[Server]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            server.requests.append((self.path, self.headers.get("Range", "")))
+            server.requests.append(self.path)
             self.closing = server.closing
             self.close_connection = True
             with contextlib.suppress(ConnectionError):
@@ -67,29 +62,32 @@ def serve(body: bytes, *answers: Answer) -> Iterator[Server]:
             thread.join()
 
 
-def well(*, ranges: bool = True, etag: str = '"v1"', modified: str = "", length: bool = True) -> Answer:
-    """The file, or the asked rest of it where ``ranges`` is on and If-Range names this version."""
+def well(*, length: bool = True) -> Answer:
+    """The file."""
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        handler.wfile.write(_head(handler, body, ranges, etag, modified, length=length))
+        _head(handler, len(body) if length else None)
+        handler.wfile.write(body)
 
     return answer
 
 
-def drop(after: int, *, ranges: bool = True, etag: str = '"v1"', modified: str = "") -> Answer:
+def drop(after: int) -> Answer:
     """As ``well``, but the connection breaks after so many bytes."""
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        handler.wfile.write(_head(handler, body, ranges, etag, modified)[:after])
+        _head(handler, len(body))
+        handler.wfile.write(body[:after])
 
     return answer
 
 
-def lie(by: int, *, ranges: bool = True) -> Answer:
+def lie(by: int) -> Answer:
     """As ``well``, but Content-Length is wrong by so many bytes."""
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        handler.wfile.write(_head(handler, body, ranges, '"v1"', "", lie_by=by))
+        _head(handler, len(body) + by)
+        handler.wfile.write(body)
 
     return answer
 
@@ -111,7 +109,8 @@ def hang(after: int | None = None) -> Answer:
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         if after is not None:
-            handler.wfile.write(_head(handler, body, True, '"v1"', "")[:after])
+            _head(handler, len(body))
+            handler.wfile.write(body[:after])
         handler.closing.wait(10)
 
     return answer
@@ -129,33 +128,8 @@ def elsewhere(url: str) -> Answer:
     return answer
 
 
-def _head(
-    handler: BaseHTTPRequestHandler,
-    body: bytes,
-    ranges: bool,
-    etag: str,
-    modified: str,
-    *,
-    lie_by: int = 0,
-    length: bool = True,
-) -> bytes:
-    """Send the headers and return the bytes to send after them (RFC 9110, sections 13.1.5 and 14)."""
-    asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-    same = handler.headers.get("If-Range", etag or modified) in (etag, modified)
-    start = int(asked[1]) if ranges and asked and same else 0
-    if start and start >= len(body):
-        handler.send_response(416)
-        handler.send_header("Content-Range", f"bytes */{len(body)}")
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-        return b""
-    handler.send_response(206 if start else 200)
-    if start:
-        handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-    for name, value in (("ETag", etag), ("Last-Modified", modified)):
-        if value:
-            handler.send_header(name, value)
-    if length:
-        handler.send_header("Content-Length", str(len(body) - start + lie_by))
+def _head(handler: BaseHTTPRequestHandler, length: int | None) -> None:
+    handler.send_response(200)
+    if length is not None:
+        handler.send_header("Content-Length", str(length))
     handler.end_headers()
-    return body[start:]

@@ -24,7 +24,7 @@ from helpers import datasets, machine
 from helpers.datasets import catalogue, download, locks
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves it out
-from http_server import QUOTA_PAGE, drop, serve, status, well
+from http_server import QUOTA_PAGE, serve, status, well
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -367,7 +367,7 @@ def test_the_order_of_sources(home, monkeypatch):
             folder.rename(home / f"used {len(sources)}")
             take_away()
             datasets.fetch("ants")
-            sources.append(server.requests[-1][0])
+            sources.append(server.requests[-1])
     assert sources == ["/mirror/ants.zip", "/one.zip", "/two.zip", "/two.zip"] and len(server.requests) == 3
     assert tree(folder) == UNPACKED and tree(home / "datasets" / ".incoming") == ["ants/lock"]
 

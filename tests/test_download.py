@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import inspect
-import json
 import random
+import socket
+import ssl
 import sys
 import types
 from pathlib import Path
@@ -20,14 +21,12 @@ from http_server import LOGIN_PAGE, QUOTA_PAGE, VIRUS_PAGE, drop, elsewhere, han
 
 BODY = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
-MODIFIED = "Wed, 29 Apr 2026 12:00:00 GMT"
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(download, "BACKOFF", 0.001)
     monkeypatch.setattr(download, "TIMEOUT", 5.0)
-    monkeypatch.setattr(download, "GAIN", 20_000)
     monkeypatch.setenv("no_proxy", "*")  # a proxy of the machine would not find this machine
 
 
@@ -40,60 +39,31 @@ def names(target):
     return sorted(path.name for path in target.parent.iterdir())
 
 
-def break_off(target, answer, monkeypatch):
-    """Leave what a first, broken call leaves."""
-    with monkeypatch.context() as patch, serve(BODY, answer) as server:
-        patch.setattr(download, "ATTEMPTS", 1)
-        with pytest.raises(download.DownloadError, match="the connection broke"):
-            download.download(server.url, target)
-    return server.url
-
-
-def same_address(monkeypatch, target, url):
-    """The next server has another port: let the note of the part name its address."""
-    note = target.with_name("file.zip.part.json")
-    note.write_text(json.dumps(json.loads(note.read_text()) | {"url": url}))
-
-
 @pytest.mark.parametrize(
-    ("answers", "ranges"),
+    ("answers", "requests"),
     [
-        ([well()], [""]),
-        ([well(ranges=False, etag="", length=False)], [""]),
-        ([drop(100_000), well()], ["", "bytes=100000-"]),
-        ([drop(100_000, etag="", modified=MODIFIED), well(etag="", modified=MODIFIED)], ["", "bytes=100000-"]),
-        ([drop(100_000, ranges=False), well(ranges=False)], ["", "bytes=100000-"]),
-        ([drop(100_000, etag=""), well(etag="")], ["", ""]),
-        ([drop(100_000, etag='W/"weak"'), well()], ["", ""]),
-        ([drop(100_000, etag='"old"'), well(etag='"new"')], ["", "bytes=100000-"]),
-        ([status(500), status(503), well()], ["", "", ""]),
-        ([drop(100_000), status(429), drop(50_000), well()], ["", "bytes=100000-", "bytes=100000-", "bytes=150000-"]),
-        ([hang(), well()], ["", ""]),
-        ([hang(after=200_000), well()], ["", "bytes=200000-"]),
-        ([lie(+1000)], ["", "bytes=300000-"]),
-        ([elsewhere("/other"), well()], ["", ""]),
+        ([well()], 1),
+        ([well(length=False)], 1),
+        ([drop(100_000), well()], 2),
+        ([status(500), status(503), well()], 3),
+        ([drop(100_000), status(429), drop(50_000), well()], 4),
+        ([hang(), well()], 2),
+        ([hang(after=200_000), well()], 2),
+        ([elsewhere("/other"), well()], 2),
     ],
     ids=[
-        "serves well", "knows neither Range nor length", "drops, resumes", "drops, resumes by date",
-        "drops, knows no Range", "drops, names no version", "drops, weak ETag", "file changed between",
-        "recovers from 500 and 503", "three kinds of trouble", "says nothing at first", "falls silent midway",
-        "tells too long a length", "redirects",
+        "serves well", "tells no length", "drops", "recovers from 500 and 503", "three kinds of trouble",
+        "says nothing at first", "falls silent midway", "redirects",
     ],
 )  # fmt: skip
-def test_the_file_arrives_whole(answers, ranges, target, monkeypatch):
+def test_the_file_arrives_whole(answers, requests, target, monkeypatch):
     if any("hang" in answer.__qualname__ for answer in answers):
         monkeypatch.setattr(download, "TIMEOUT", 1.0)
     with serve(BODY, *answers) as server:
         assert download.download(f"{server.url}/file.zip", target) == target
     assert target.read_bytes() == BODY
     assert names(target) == ["file.zip"]
-    assert server.ranges == ranges
-
-
-def test_ten_drops_do_not_end_a_download_that_gets_on(target):
-    with serve(BODY, *[drop(30_000)] * 9, well()) as server:
-        download.download(server.url, target)
-    assert target.read_bytes() == BODY and len(server.requests) == 10
+    assert len(server.requests) == requests
 
 
 @pytest.mark.parametrize(
@@ -109,10 +79,10 @@ def test_ten_drops_do_not_end_a_download_that_gets_on(target):
         (status(200, VIRUS_PAGE), 1, r"Google Drive's virus-scan page came in place of the file$"),
         (status(200, LOGIN_PAGE), 1, r"^a login page came in place of the file$"),
         (status(200, b"<html>hello"), 1, r"^a web page came in place of the file$"),
-        (lie(+1000, ranges=False), 4, r"the connection broke after 0.3 of 0.3 MiB \(tried 4 times\)$"),
-        (drop(1000, ranges=False), 4, r"the connection broke after 0.0 of 0.3 MiB \(tried 4 times\)$"),
+        (lie(+1000), 4, r"the connection broke \(tried 4 times\)$"),
+        (drop(1000), 4, r"the connection broke \(tried 4 times\)$"),
         (hang(), 4, r"no answer within 0.5 s \(tried 4 times\)$"),
-        (hang(after=1000), 4, r"the server sent nothing for 0.5 s \(tried 4 times\)$"),
+        (hang(after=1000), 4, r"no answer within 0.5 s \(tried 4 times\)$"),
         (elsewhere("http://127.0.0.1:9/x"), 4, r"no connection \(Connection refused\) \(tried 4 times\)$"),
     ],
     ids=[
@@ -125,13 +95,11 @@ def test_a_sentence_says_why_nothing_arrived(answer, requests, sentence, target,
         monkeypatch.setattr(download, "TIMEOUT", 0.5)
     with serve(BODY, answer) as server, pytest.raises(download.DownloadError, match=sentence):
         download.download(server.url, target)
-    assert not target.exists()
+    assert names(target) == []
     assert len(server.requests) == requests
 
 
 def test_a_name_that_no_server_has_is_not_asked_four_times(target, monkeypatch):
-    import socket
-
     calls = []
 
     def nobody(*args, **kwargs):
@@ -144,59 +112,19 @@ def test_a_name_that_no_server_has_is_not_asked_four_times(target, monkeypatch):
     assert len(calls) == 1
 
 
-def test_a_later_call_goes_on_where_the_first_broke_off(target, monkeypatch):
-    break_off(target, drop(100_000), monkeypatch)
-    assert names(target) == ["file.zip.part", "file.zip.part.json"]
-    with serve(BODY, well()) as server:
-        same_address(monkeypatch, target, server.url)
-        download.download(server.url, target)
-    assert target.read_bytes() == BODY and server.ranges == ["bytes=100000-"]
+def test_a_certificate_that_cannot_be_verified_is_not_asked_four_times(target, monkeypatch):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    calls = []
 
+    def refuses(self, *args, **kwargs):
+        calls.append(args)
+        raise error
 
-def test_killed_between_the_last_byte_and_the_rename(target, monkeypatch):
-    break_off(target, drop(100_000), monkeypatch)
-    target.with_name("file.zip.part").write_bytes(BODY)
-    with serve(BODY, well()) as server:
-        same_address(monkeypatch, target, server.url)
-        download.download(server.url, target)
-    assert target.read_bytes() == BODY and server.ranges == ["bytes=300000-"]
-
-
-def test_a_part_longer_than_the_file_is_dropped(target, monkeypatch):
-    break_off(target, drop(100_000), monkeypatch)
-    with serve(BODY[:50_000], well()) as server:
-        same_address(monkeypatch, target, server.url)
-        download.download(server.url, target)
-    assert target.read_bytes() == BODY[:50_000] and server.ranges == ["bytes=100000-", ""]
-
-
-@pytest.mark.parametrize(
-    "note",
-    [None, "", "[]", '{"url": "http://another/file", "version": "\\"v1\\""}', '{"url": "HERE", "version": ""}'],
-    ids=["no note", "torn note", "strange note", "another address", "no version"],
-)
-def test_a_part_of_another_file_is_not_used(note, target):
-    target.parent.mkdir()
-    target.with_name("file.zip.part").write_bytes(b"something else" * 100)
-    with serve(BODY, well()) as server:
-        if note is not None:
-            target.with_name("file.zip.part.json").write_text(note.replace("HERE", server.url))
-        download.download(server.url, target)
-    assert target.read_bytes() == BODY and server.ranges == [""]
-
-
-def test_a_server_that_continues_another_version_is_not_believed(target, monkeypatch):
-    """It ignores If-Range: the answer is 206, but its ETag is another one."""
-    break_off(target, drop(100_000, etag='"old"'), monkeypatch)
-
-    def ignores_if_range(handler, body):
-        del handler.headers["If-Range"]
-        well(etag='"new"')(handler, body)
-
-    with serve(BODY[::-1], ignores_if_range) as server:
-        same_address(monkeypatch, target, server.url)
-        download.download(server.url, target)
-    assert target.read_bytes() == BODY[::-1] and server.ranges == ["bytes=100000-", ""]
+    monkeypatch.setattr("urllib3.connection.HTTPSConnection.connect", refuses)
+    with pytest.raises(download.DownloadError, match=r"certificate cannot be verified \(self-signed certificate\)$"):
+        download.download("https://127.0.0.1:9/file.zip", target)
+    assert len(calls) == 1
 
 
 def test_sha256_is_asked_before_the_file_gets_its_name(target):
@@ -223,17 +151,18 @@ def test_a_length_told_too_short_gives_a_short_file_that_the_check_sees(target):
         download.download(server.url, target, sha256=SHA256)
 
 
-def test_an_older_file_of_that_name_stays_until_the_new_one_is_whole(target, monkeypatch):
+def test_an_older_file_of_that_name_stays_until_the_new_one_is_whole(target):
     target.parent.mkdir()
     target.write_bytes(b"older")
-    break_off(target, drop(1000), monkeypatch)
+    with serve(BODY, drop(1000)) as server, pytest.raises(download.DownloadError, match="the connection broke"):
+        download.download(server.url, target)
     assert target.read_bytes() == b"older"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 def test_a_full_disk_is_not_blamed_on_the_network(target):
     target.parent.mkdir()
-    target.with_name("file.zip.part").symlink_to("/dev/full")
+    target.with_name("file.zip.partial").symlink_to("/dev/full")
     with serve(BODY, well()) as server, pytest.raises(OSError, match="No space left") as caught:
         download.download(server.url, target)
     assert not isinstance(caught.value, download.DownloadError) and len(server.requests) == 1
@@ -245,14 +174,13 @@ def test_only_web_addresses(url, target):
         download.download(url, target)
 
 
-def test_progress_bar_names_the_file_and_nothing_is_shown_for_an_address_without_it(target, capsys):
+def test_progress_is_shown_for_what_comes_only(target, capsys):
     with serve(BODY, status(404), well()) as server:
         with pytest.raises(download.DownloadError):
             download.download(server.url, target)
         assert capsys.readouterr().err == ""
         download.download(server.url, target)
-    shown = capsys.readouterr().err
-    assert "file.zip: 100%" in shown and "293k/293k" in shown
+    assert "100%" in capsys.readouterr().err
 
 
 class FileURLRetrievalError(Exception):

@@ -97,8 +97,14 @@ def _bring(url: str, path: Path) -> None:
     import pooch  # both here: they take long to import, and most sessions download nothing
     import requests
 
-    headers = {"User-Agent": "Mozilla/5.0 (cnn-course-kit)", "Accept-Encoding": "identity"}
-    transfer = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, headers=headers)
+    answers: list[requests.Response] = []
+    transfer = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=CHUNK,
+        timeout=TIMEOUT,
+        headers={"User-Agent": "Mozilla/5.0 (cnn-course-kit)", "Accept-Encoding": "identity"},
+        hooks={"response": lambda answer, **_: answers.append(answer)},
+    )
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return transfer(url, str(path), None)
@@ -108,6 +114,9 @@ def _bring(url: str, path: Path) -> None:
                 raise DownloadError(sentence) from error
             if attempt == ATTEMPTS:
                 raise DownloadError(f"{sentence} (tried {ATTEMPTS} times)") from error
+        finally:
+            while answers:
+                answers.pop().close()  # pooch does not
         time.sleep(BACKOFF * 2 ** (attempt - 1))
 
 
