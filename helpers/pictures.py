@@ -24,6 +24,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 # What an archive, a file manager or Drive leaves behind; names with a leading dot are skipped as well.
 LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r"})
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the red, green and blue values of ImageNet's training images, 0..1
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -122,24 +125,27 @@ def kind_of_file(path: str | Path) -> str:
     return _kind_of_text(head)
 
 
-def open_rgb(path: str | Path) -> Image.Image:
+def open_rgb(path: str | Path, *, at_least: int | None = None) -> Image.Image:
     """The picture in file ``path`` as a fully decoded PIL image of mode "RGB", standing upright.
 
     The EXIF orientation is applied; grey, palette and CMYK are converted; transparency is laid on white; 16-bit, 32-bit
     and float values are scaled to 0..255. Of an animation the first frame is taken. May be called from many threads.
+    ``at_least``: a JPEG may come at a half, a quarter or an eighth of its size, with both sides at least so many px.
 
     Raises PictureError for everything that cannot be read: no such file, empty, truncated, not a picture, or more
     pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
-    return open_with_header(path)[0]
+    return open_with_header(path, at_least=at_least)[0]
 
 
-def open_with_header(path: str | Path) -> tuple[Image.Image, Header]:
+def open_with_header(path: str | Path, *, at_least: int | None = None) -> tuple[Image.Image, Header]:
     """``open_rgb(path)``, and what the file itself holds. Raises PictureError like ``open_rgb``."""
     try:
         with _quietly():
             image = Image.open(path)
         with image:
+            if at_least:
+                image.draft(None, (at_least, at_least))  # the JPEG decoder leaves out what is not needed
             return _upright_rgb(image)
     except Exception as error:  # on damaged bytes Pillow raises OSError, SyntaxError, struct.error, IndexError and more
         raise PictureError(f"{path} {_reason(path, error)}") from error

@@ -1,4 +1,4 @@
-"""Measuring transfer: small subsets, probes on cached features, straight lines between networks, shuffled pictures."""
+"""Measuring transfer: small subsets, probes on cached features, straight lines between networks, shuffled images."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import models
-from helpers.loaders import Part
+from helpers.loaders import Subset
 
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
-def batch_of(part: Part, positions: Tensor) -> Tensor:
-    """The pictures of ``part`` at ``positions`` in one batch ``(N, 3, H, W)``, as the network gets them."""
-    return part.__getitems__(positions.tolist())[0]
+def batch_of(subset: Subset, positions: Tensor) -> Tensor:
+    """The images of ``subset`` at ``positions`` ``(N,)`` in one batch ``(N, 3, H, W)``, as the network gets them."""
+    return subset.__getitems__(positions.tolist())[0]
 
 
 def per_class(labels: Tensor, count: int, *, seed: int = 0) -> Tensor:
     """Positions (sorted, int64) of ``count`` examples of every class in ``labels`` ``(N,)``, drawn by ``seed``.
 
-    With one seed a smaller subset lies within a larger one, so that a curve over sizes only ever adds pictures.
+    With one seed a smaller subset lies within a larger one, so that a curve over sizes only ever adds images.
     ValueError when a class has fewer than ``count``.
     """
     labels = labels.cpu()
@@ -47,7 +47,7 @@ def only_classes(images: Tensor, labels: Tensor, classes: Sequence[int]) -> tupl
 def shuffle_blocks(images: Tensor, block: int, *, seed: int = 0) -> Tensor:
     """A copy of ``images`` ``(N, C, H, W)``, cut into ``block`` x ``block`` px and put together in random order.
 
-    Every picture gets an order of its own. What lies within a block stays, what the blocks form is gone
+    Every image gets an order of its own. What lies within a block stays, what the blocks form is gone
     (Neyshabur, Sedghi, Zhang 2020). ValueError when ``block`` does not divide H and W.
     """
     count, channels, height, width = images.shape
@@ -64,11 +64,10 @@ def shuffle_blocks(images: Tensor, block: int, *, seed: int = 0) -> Tensor:
 # --- predictions ------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
 def scores(model: nn.Module, images: Tensor, *, batch_size: int = 64) -> Tensor:
     """``model`` on ``images`` ``(N, ...)`` in ``eval`` mode, batch by batch: ``(N, classes)``, on the CPU."""
     device = next(model.parameters()).device
-    with models.evaluating(model):
+    with models.evaluating(model, grad=False):
         return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
 
 

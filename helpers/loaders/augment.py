@@ -1,89 +1,70 @@
-"""Random changes of whole batches, a different one for every picture.
+"""Random changes of training images, another one for every image of a batch.
 
-A transform of ``torchvision.transforms.v2`` given a batch draws its random numbers *once* and changes all
-pictures alike. These draw one set of numbers a picture, and stay on the batch's device.
+A transform of ``torchvision.transforms.v2`` that is given a batch draws its random numbers *once* and changes all
+images alike. ``PerImage`` hands it one image after the other.
 
-Each takes and returns ``(N, 3, H, W)`` uint8. Randomness comes from torch's global generator.
+All functions here take and return ``(N, 3, H, W)`` uint8. Randomness comes from torch's global generator.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
 
-Augment = Callable[[torch.Tensor], torch.Tensor]
-
-
-def flip(images: torch.Tensor) -> torch.Tensor:
-    """Mirror each picture left-right with probability 1/2."""
-    mirrored = torch.rand(len(images), device=images.device) < 0.5
-    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-
-
-def shift(images: torch.Tensor, *, fraction: float = 0.1) -> torch.Tensor:
-    """Move each picture by up to ``fraction`` of its side in both directions; the edge pixels are repeated."""
-    count, _, height, width = images.shape
-    most = max(1, round(fraction * min(height, width)))
-    rows = torch.arange(height, device=images.device) + _offsets(count, most, images.device)  # (N, H)
-    columns = torch.arange(width, device=images.device) + _offsets(count, most, images.device)  # (N, W)
-    picture = torch.arange(count, device=images.device).view(-1, 1, 1)
-    rows, columns = rows.clamp(0, height - 1).unsqueeze(2), columns.clamp(0, width - 1).unsqueeze(1)
-    return images.permute(0, 2, 3, 1)[picture, rows, columns].permute(0, 3, 1, 2)  # gather (N, H, W, 3)
-
-
-def zoom(images: torch.Tensor, *, low: float = 0.7, high: float = 1.0) -> torch.Tensor:
-    """Cut a random square window whose side is ``low``..``high`` of the picture's, and enlarge it again."""
-    count, device = len(images), images.device
-    side = torch.empty(count, device=device).uniform_(low, high)
-    x, y = ((torch.rand(2, count, device=device) * 2 - 1) * (1 - side)).unbind()
-    theta = torch.zeros(count, 2, 3, device=device)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, 0, 2], theta[:, 1, 2] = side, side, x, y
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (N, H, W, 2)
-    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False).round().to(torch.uint8)
-
-
-def light(images: torch.Tensor, *, strength: float = 0.2) -> torch.Tensor:
-    """Change each picture's brightness and contrast by up to ``strength`` (0.2 = 20 %)."""
-    bright, contrast = (1 + strength * (torch.rand(2, len(images), 1, 1, 1, device=images.device) * 2 - 1)).unbind()
-    values = images.float()
-    grey = values.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
-    return ((values - grey) * contrast + grey * bright).clamp_(0, 255).round_().to(torch.uint8)
-
-
-def _offsets(count: int, most: int, device: torch.device) -> torch.Tensor:
-    return torch.randint(-most, most + 1, (count, 1), device=device)
+Augment = Callable[[Tensor], Tensor]  # of a batch
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Some of the changes above, one after the other."""
+class PerImage:
+    """A transform of one image ``(3, H, W)`` as a function of a batch: each image gets random numbers of its own."""
 
-    name: str
-    steps: tuple[Augment, ...]
+    transform: v2.Transform
+    name: str = ""
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        for step in self.steps:
-            images = step(images)
-        return images
+    def __call__(self, images: Tensor) -> Tensor:
+        return torch.stack([self.transform(image) for image in images])
 
 
-RECIPES: dict[str, tuple[Augment, ...]] = {
-    "flip": (flip,),
-    "light": (flip, shift),
-    "strong": (flip, zoom, light),
+# --- recipes for training, by name ------------------------------------------------------------------------------------
+
+
+def light_preset(size: int) -> v2.Transform:
+    """Mirrored or not, and moved by up to a tenth of the side; the edge is repeated."""
+    moved = v2.RandomCrop(size, padding=max(1, round(0.1 * size)), padding_mode="edge")
+    return v2.Compose([v2.RandomHorizontalFlip(), moved])
+
+
+def strong_preset(size: int) -> v2.Transform:
+    """A square of half of the area or more, enlarged again; mirrored or not; brightness and contrast +-20 %."""
+    crop = v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(1.0, 1.0))
+    return v2.Compose([crop, v2.RandomHorizontalFlip(), v2.ColorJitter(brightness=0.2, contrast=0.2)])
+
+
+RECIPES: dict[str, Callable[[int], v2.Transform]] = {
+    "flip": lambda size: v2.RandomHorizontalFlip(),
+    "light": light_preset,
+    "strong": strong_preset,
 }
 
 
-def recipe(augment: str | Augment | None) -> Augment | None:
-    """The function for ``augment``: None, a name in RECIPES, or a function of a uint8 batch, given back as it is."""
+def recipe(augment: str | v2.Transform | Augment | None, *, size: int) -> Augment | None:
+    """The function of a batch for ``augment``: None, a name in RECIPES, a transform of single images, or a function.
+
+    A function of a batch is given back as it is. ``size`` is the side of the images, px.
+    """
+    if isinstance(augment, v2.Transform):
+        return PerImage(augment, " ".join(repr(augment).split()))
     if augment is None or callable(augment):
         return augment
     if augment not in RECIPES:
         raise ValueError(f"augment={augment!r} is not known: use one of {', '.join(RECIPES)}, a function, or None.")
-    return Recipe(augment, RECIPES[augment])
+    return PerImage(RECIPES[augment](size), augment)
 
 
 def name_of(augment: Augment | None) -> str:
@@ -91,3 +72,104 @@ def name_of(augment: Augment | None) -> str:
     if augment is None:
         return "none"
     return str(getattr(augment, "name", None) or getattr(augment, "__name__", type(augment).__name__))
+
+
+# --- single changes, after the list in the lecture --------------------------------------------------------------------
+
+
+def flip(images: Tensor) -> Tensor:
+    """Mirror each image left-right with probability 1/2."""
+    return PerImage(v2.RandomHorizontalFlip())(images)
+
+
+def shift(images: Tensor, *, fraction: float = 0.1) -> Tensor:
+    """Move each image by up to ``fraction`` of its side, whole pixels in both directions; the edge is repeated."""
+    height, width = images.shape[-2:]
+    padding = max(1, round(fraction * min(height, width)))
+    return PerImage(v2.RandomCrop((height, width), padding=padding, padding_mode="edge"))(images)
+
+
+def rotate(images: Tensor, *, degrees: float = 15.0) -> Tensor:
+    """Turn each image about its middle by up to ``degrees`` either way; what comes in is black."""
+    return PerImage(v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR))(images)
+
+
+def stretch(images: Tensor, *, factor: float = 1.3) -> Tensor:
+    """Make each image up to ``factor`` times as wide or as high, by enlarging a window of another shape."""
+    height, width = images.shape[-2:]
+    ratio = (width / height / factor, width / height * factor)
+    return PerImage(v2.RandomResizedCrop((height, width), scale=(1 / factor, 1 / factor), ratio=ratio))(images)
+
+
+def shear(images: Tensor, *, amount: float = 0.3) -> Tensor:
+    """Slant each image: the top moves sideways by up to ``amount`` of half the height, the bottom the other way."""
+    slant = math.degrees(math.atan(amount))
+    return PerImage(v2.RandomAffine(0, shear=slant, interpolation=InterpolationMode.BILINEAR))(images)
+
+
+def light(images: Tensor, *, strength: float = 0.2) -> Tensor:
+    """Change each image's brightness and contrast by up to ``strength`` (0.2 = 20 %)."""
+    return PerImage(v2.ColorJitter(brightness=strength, contrast=strength))(images)
+
+
+def cutout(images: Tensor, *, fraction: float = 0.4) -> Tensor:
+    """Set one square of each image to 0, side ``fraction`` of the image's (DeVries, Taylor 2017).
+
+    The square lies within the image, as in Random Erasing (Zhong et al. 2017); the paper's may reach over the edge.
+    """
+    return PerImage(v2.RandomErasing(p=1.0, scale=(fraction**2, fraction**2), ratio=(1.0, 1.0)))(images)
+
+
+def crop_and_scale(images: Tensor, *, size: int, short: tuple[int, int]) -> Tensor:
+    """Scale each image so that its short side is a random L in ``short``; cut a random square: (N, 3, size, size).
+
+    ResNet's training: ``size=224, short=(256, 480)``. L is one of all whole numbers in between.
+
+    Raises:
+        ValueError: ``size`` is larger than the smallest L.
+    """
+    low, high = short
+    if not 1 <= size <= low <= high:
+        raise ValueError(f"size={size} must be at most the shortest side drawn, short={short}: 224 and (256, 480).")
+    scale = v2.RandomShortestSize(list(range(low, high + 1)))  # rounds down: a pixel may be missing
+    return PerImage(v2.Compose([scale, v2.RandomCrop(size, pad_if_needed=True, padding_mode="edge")]))(images)
+
+
+# --- by hand: what torchvision does not have --------------------------------------------------------------------------
+
+
+def lens(images: Tensor, *, strength: float = 0.3) -> Tensor:
+    """Bend each image as a cheap lens does: straight lines bulge outwards (barrel) or inwards (pincushion).
+
+    A point at distance r from the middle (1 at the middle of an edge) is taken from r * (1 + k * r^2), with k drawn
+    from -``strength`` to ``strength``, and the whole scaled so that the middle of the edges stays in place.
+    """
+    k = torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(-strength, strength)
+    same = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
+    grid = F.affine_grid(same, list(images.shape), align_corners=False)  # (N, H, W, 2), in -1..1
+    grid = grid * (1 + k * grid.square().sum(dim=3, keepdim=True)) / (1 + k)
+    values = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return values.round().to(torch.uint8)
+
+
+def colour_axes(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Principal directions of the colours: variances ``(3,)``, largest first, and directions ``(3, 3)``, one a column.
+
+    Over all pixels of all images, for values in 0..1, float64. The sign of a direction means nothing.
+    """
+    pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).double() / 255
+    centred = pixels - pixels.mean(dim=0)
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(pixels))
+    return variances.flip(0).clamp(min=0), directions.flip(1)
+
+
+def pca_colour(images: Tensor, variances: Tensor, directions: Tensor, *, std: float = 0.1) -> Tensor:
+    """Add one colour to all pixels of an image, along the principal directions (Krizhevsky et al. 2012, section 4.1).
+
+    The colour is the sum of ``alpha * variance * direction``, as in the paper, with ``alpha`` normal, mean 0 and
+    standard deviation ``std``, drawn anew for every image and direction. ``variances`` and ``directions`` come from
+    ``colour_axes`` of the training images.
+    """
+    alpha = std * torch.randn(len(images), 3, device=images.device)
+    colour = (alpha * variances.to(alpha)) @ directions.to(alpha).T  # (N, 3), values for 0..1
+    return (images + 255 * colour.view(-1, 3, 1, 1)).clamp(0, 255).round().to(torch.uint8)

@@ -160,7 +160,7 @@ def replace_head(model: nn.Module, num_classes: int, *, hidden: tuple[int, ...] 
             new = nn.Linear(last.in_features, num_classes)
         else:  # SqueezeNet ends in a 1x1 convolution, and averages the map of each class
             assert isinstance(last, nn.Conv2d)
-            new = nn.Conv2d(last.in_channels, num_classes, kernel_size=last.kernel_size)
+            new = nn.Conv2d(last.in_channels, num_classes, kernel_size=(last.kernel_size[0], last.kernel_size[1]))
     _note(new, is_new=True)  # freeze() leaves it trainable
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, new.to(next(head.parameters()).device).train(model.training))

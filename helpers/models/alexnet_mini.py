@@ -2,7 +2,7 @@
 
 Five convolutions, three max pools and three linear layers, under the same names and indices as
 ``torchvision.models.alexnet`` (``features.0`` ... ``classifier.6``), so that whatever takes the one apart or gives it a
-new head does the same with the other. ``python -m helpers.pretrain`` made the weights; ``card()`` tells their story.
+new head does the same with the other. ``tests/tools/pretrain.py`` made the weights; ``card()`` tells their story.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import hashlib
 import io
 import pickle
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 WEIGHTS_FILE = Path(__file__).with_name("alexnet_mini.pt")
 WEIGHTS_SHA256 = "bce4baa409374c29ba07ba83e9f25fae3d3c5b0d44f15472f61a3df6385d8edc"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures, as torchvision's networks expect
 CHANNELS = (48, 128, 192, 192, 192)  # of the five convolutions; AlexNet in torchvision: 64, 192, 384, 256, 256
 HIDDEN = 384  # width of the first two linear layers; AlexNet: 4096
 LAYERS_WITH_NORM = (
@@ -34,7 +34,7 @@ class WeightsError(OSError):
 
 
 class AlexNetMini(nn.Module):
-    """AlexNet (Krizhevsky et al. 2012) made narrow, for pictures of 64x64 px and larger."""
+    """AlexNet (Krizhevsky et al. 2012) made narrow, for images of 64x64 px and larger."""
 
     def __init__(self, num_classes: int, dropout: float) -> None:
         super().__init__()
@@ -75,6 +75,7 @@ def build(num_classes: int = 200, *, dropout: float = 0.2) -> nn.Module:
     model = AlexNetMini(num_classes, dropout)
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            assert layer.bias is not None
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
     return model
@@ -86,18 +87,18 @@ def build(num_classes: int = 200, *, dropout: float = 0.2) -> nn.Module:
 def load() -> nn.Module:
     """The pretrained network, in eval mode: scores for the 200 classes of ``card()["classes"]``.
 
-    Images ``(N, 3, H, W)`` normalised with ``MEAN`` and ``STD``. Weights are float32, rounded to float16 on disk.
+    Images ``(N, 3, H, W)`` normalised as ImageNet's. Weights are float32, rounded to float16 on disk.
     Raises WeightsError when the file is missing or not the one that belongs to this kit.
     """
     return restore(read(WEIGHTS_FILE, sha256=WEIGHTS_SHA256))
 
 
-def card() -> dict[str, object]:
+def card() -> dict[str, Any]:
     """What the weights were trained on, how, when, how good they are, their classes and their licence."""
     return read(WEIGHTS_FILE, sha256=WEIGHTS_SHA256)["card"]
 
 
-def read(path: Path, *, sha256: str | None = None) -> dict[str, dict]:
+def read(path: Path, *, sha256: str | None = None) -> dict[str, dict[str, Any]]:
     """The content of a weights file, ``{"state_dict": ..., "card": ...}``, checked against ``sha256`` if given."""
     try:
         content = path.read_bytes()
@@ -111,34 +112,13 @@ def read(path: Path, *, sha256: str | None = None) -> dict[str, dict]:
         raise WeightsError(f"The weights file {path} holds no weights that can be read. {_REPAIR}") from error
 
 
-def restore(weights: dict[str, dict]) -> nn.Module:
+def restore(weights: dict[str, dict[str, Any]]) -> nn.Module:
     """The network of a weights file's content, in float32 and eval mode."""
     with torch.device("meta"):
         model = AlexNetMini(len(weights["card"]["classes"]), dropout=0.2)
     state = {name: tensor.float() for name, tensor in weights["state_dict"].items()}
     model.load_state_dict(state, assign=True)
     return model.eval()
-
-
-def write(path: Path, model: nn.Module, card: dict[str, object]) -> str:
-    """Write the plain network in float16 with its card, ready for ``read``; returns the SHA-256."""
-    card = card | {"parameters": sum(p.numel() for p in model.parameters())}
-    save(path, {"state_dict": {name: tensor.half() for name, tensor in model.state_dict().items()}, "card": card})
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def add_to_card(path: Path, facts: dict[str, object]) -> str:
-    """Add what was found out after the training (transfer, licence, ...) to a weights file; the new SHA-256."""
-    weights = read(path)
-    save(path, weights | {"card": weights["card"] | facts})
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def save(path: Path, content: dict[str, object]) -> None:
-    """``torch.save``, whole or not at all: an interruption leaves the last good file."""
-    unfinished = path.with_name(path.name + ".part")
-    torch.save(content, unfinished)
-    unfinished.replace(path)
 
 
 # ---- batch norm: there while training, gone in the published network ---------------------------------------------
@@ -149,8 +129,10 @@ def with_batch_norm(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     for name in LAYERS_WITH_NORM:
         layer = model.get_submodule(name)
-        width = len(layer.bias)
-        norm = nn.BatchNorm2d(width) if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d(width)
+        if isinstance(layer, nn.Conv2d):
+            norm: nn.Module = nn.BatchNorm2d(layer.out_channels)
+        else:
+            norm = nn.BatchNorm1d(cast(nn.Linear, layer).out_features)
         _replace(model, name, nn.Sequential(layer, norm))
     return model
 
@@ -163,7 +145,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     """
     model = copy.deepcopy(model)
     for name in LAYERS_WITH_NORM:
-        layer, norm = model.get_submodule(name)
+        layer, norm = cast(Any, model.get_submodule(name))
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.ndim - 1)))
         layer.bias.copy_((layer.bias - norm.running_mean) * scale + norm.bias)
@@ -172,5 +154,5 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
-    parent, _, index = name.rpartition(".")
-    model.get_submodule(parent)[int(index)] = new
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, new)

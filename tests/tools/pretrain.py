@@ -1,8 +1,8 @@
 """Pretrain ``alexnet_mini`` on a folder of small pictures: the script that made the weights in the kit.
 
-    python -m helpers.pretrain DATA                  # train; writes alexnet_mini.pt, .csv (curve), .checkpoint
-    python -m helpers.pretrain DATA --resume         # go on where it was interrupted, to the same weights
-    python -m helpers.pretrain --evaluate DATA       # top-1 and top-5 of the kit's own weights
+    python tests/tools/pretrain.py DATA                  # train; writes alexnet_mini.pt, .csv (curve), .checkpoint
+    python tests/tools/pretrain.py DATA --resume         # go on where it was interrupted, to the same weights
+    python tests/tools/pretrain.py --evaluate DATA       # top-1 and top-5 of the kit's own weights
 
 DATA holds ``train/<class>/*.JPEG``, ``val/<class>/*.JPEG`` and, if it likes, ``words.txt`` (class id, tab, name).
 The recipe: batch norm while training, SGD with Nesterov momentum, one learning-rate cycle, label smoothing; flips, mild
@@ -15,9 +15,12 @@ import argparse
 import csv
 import dataclasses
 import datetime
+import hashlib
 import math
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +28,14 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers import machine
-from helpers.models import alexnet_mini
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs from a checkout, installed or not
+
+from helpers import machine, models, pictures  # noqa: E402
+from helpers.models import alexnet_mini  # noqa: E402
+from helpers.training import train_step  # noqa: E402
+from helpers.training.acceleration import FLOAT32, Precision  # noqa: E402
 
 SIZE = 64  # px: pictures are kept, and the network is judged, at this size
-PICTURE_SUFFIXES = {".jpeg", ".jpg", ".png"}
 
 Curve = list[dict[str, float]]  # a row an epoch
 
@@ -84,21 +90,22 @@ def read_pictures(folder: Path) -> tuple[Tensor, Tensor, list[str]]:
     """Pictures ``(N, 3, 64, 64)`` uint8, class numbers ``(N,)``, and class ids of ``folder/<class id>/**``."""
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     files = [(path, index) for index, name in enumerate(classes) for path in sorted((folder / name).rglob("*"))]
-    files = [(path, index) for path, index in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    files = [(path, index) for path, index in files if pictures.is_picture_name(path.name)]
     if not files:
         raise ValueError(f"{folder} holds no pictures. Pass the folder that has train/<class>/ and val/<class>/ in it.")
-    pictures = np.empty((len(files), SIZE, SIZE, 3), np.uint8)
+    images = np.empty((len(files), SIZE, SIZE, 3), np.uint8)
     for row, (path, _) in enumerate(files):
         with Image.open(path) as image:
-            pictures[row] = ImageOps.fit(image.convert("RGB"), (SIZE, SIZE))
+            images[row] = np.asarray(ImageOps.fit(image.convert("RGB"), (SIZE, SIZE)))
     labels = torch.tensor([index for _, index in files])
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(), labels, classes
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels, classes
 
 
-def normalise(pictures: Tensor) -> Tensor:
+def normalise(images: Tensor) -> Tensor:
     """uint8 ``(N, 3, H, W)`` to float32 with ImageNet's mean and standard deviation taken out."""
-    mean, std = (torch.tensor(v, device=pictures.device).view(3, 1, 1) for v in (alexnet_mini.MEAN, alexnet_mini.STD))
-    return (pictures.float() / 255 - mean) / std
+    statistics = pictures.IMAGENET_MEAN, pictures.IMAGENET_STD
+    mean, std = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in statistics)
+    return (images.float() / 255 - mean) / std
 
 
 def augment(images: Tensor, size: int, *, crop_area: tuple[float, float], light: float) -> Tensor:
@@ -143,27 +150,27 @@ def train(
     checkpoint = out.with_suffix(".checkpoint")
     _check_files(out, checkpoint, resume)
     device = device or machine.device()
-    (pictures, labels, classes), (val_pictures, val_labels, val_classes) = (
+    (images, labels, classes), (val_images, val_labels, val_classes) = (
         read_pictures(data / split) for split in ("train", "val")
     )
     if classes != val_classes:
         raise ValueError(f"{data}: train ({len(classes)}) and val ({len(val_classes)}) must hold the same classes.")
-    pictures, labels = pictures.to(device), labels.to(device)  # 50,000 pictures are 600 MB
+    images, labels = images.to(device), labels.to(device)  # 50,000 images are 600 MB
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = alexnet_mini.with_batch_norm(alexnet_mini.build(len(classes), dropout=recipe.dropout))
-        model = model.to(device, memory_format=torch.channels_last)
+        model = model.to(device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, recipe)
         curve = _restore(checkpoint, model, optimizer, recipe) if resume else []
         for epoch in range(len(curve), recipe.epochs):
             start = time.perf_counter()
-            row = {"epoch": epoch + 1} | _train_epoch(model, optimizer, pictures, labels, epoch, recipe)
-            row |= evaluate(model, val_pictures, val_labels) | {"seconds": round(time.perf_counter() - start, 1)}
+            row: dict[str, float] = {"epoch": epoch + 1} | _train_epoch(model, optimizer, images, labels, epoch, recipe)
+            row |= evaluate(model, val_images, val_labels) | {"seconds": round(time.perf_counter() - start, 1)}
             curve.append(row)
             _store(checkpoint, model, optimizer, recipe, curve)
             print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
     plain = alexnet_mini.fold_batch_norm(model.cpu())
-    sha256 = alexnet_mini.write(out, plain, make_card(data, classes, recipe, curve))
+    sha256 = write(out, plain, make_card(data, classes, recipe, curve))
     print(f'Wrote {out}. To ship it: copy it to {alexnet_mini.WEIGHTS_FILE}, set WEIGHTS_SHA256 = "{sha256}"')
     return curve
 
@@ -184,64 +191,74 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, pictures: Tensor, labels: Tensor, epoch: int, recipe: Recipe
+    model: nn.Module, optimizer: torch.optim.Optimizer, pixels: Tensor, labels: Tensor, epoch: int, recipe: Recipe
 ) -> dict[str, float]:
     torch.manual_seed(recipe.seed * 100_003 + epoch + 1)  # each epoch by its own seed: nothing to store for resuming
-    device = pictures.device
+    device = pixels.device
     half_precision = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)  # a T4 only emulates it
-    steps = max(1, len(pictures) // recipe.batch_size)  # a last batch that is not full is left out
+    precision = Precision(torch.bfloat16, "cuda") if half_precision else FLOAT32
+    steps = max(1, len(pixels) // recipe.batch_size)  # a last batch that is not full is left out
     cycle, epoch = recipe.at(epoch)
     size = recipe.small_size if epoch < cycle.small_until * cycle.epochs else SIZE
-    order = torch.randperm(len(pictures)).to(device)
+    order = torch.randperm(len(pixels)).to(device)
     total_loss = torch.zeros((), device=device)
     model.train()
     for step in range(steps):
         rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate((epoch + step / steps) / cycle.epochs, cycle)
-        images = augment(normalise(pictures[rows]), size, crop_area=cycle.crop_area, light=recipe.light)
+        images = augment(normalise(pixels[rows]), size, crop_area=cycle.crop_area, light=recipe.light)
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half_precision):
-            loss = F.cross_entropy(model(images), labels[rows], label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total_loss += loss.detach()
-    lr, loss = optimizer.param_groups[0]["lr"], total_loss.item() / steps
-    return {"size": size, "lr": round(lr, 5), "train_loss": round(loss, 4)}
+        smoothing = recipe.label_smoothing
+        total_loss += train_step(
+            model, images, labels[rows], optimizer, label_smoothing=smoothing, precision=precision
+        )[0]
+    lr, mean_loss = optimizer.param_groups[0]["lr"], total_loss.item() / steps
+    return {"size": size, "lr": round(lr, 5), "train_loss": round(mean_loss, 4)}
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, pictures: Tensor, labels: Tensor) -> dict[str, float]:
-    """Top-1 and top-5 accuracy in percent on uint8 pictures ``(N, 3, H, W)``: one view each, as they are."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    top1 = top5 = 0
-    for batch, target in zip(pictures.split(500), labels.split(500), strict=True):
-        scores = model(normalise(batch.to(device)))
-        best = scores.topk(min(5, scores.shape[1])).indices.cpu()
-        top1 += (best[:, 0] == target).sum().item()
-        top5 += (best == target.view(-1, 1)).any(1).sum().item()
-    model.train(was_training)
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """Top-1 and top-5 accuracy in percent on uint8 images ``(N, 3, H, W)``: one view each, as they are."""
+    device = next(model.parameters()).device
+    top1 = top5 = 0.0
+    with models.evaluating(model, grad=False):
+        for batch, target in zip(images.split(500), labels.split(500), strict=True):
+            scores = model(normalise(batch.to(device)))
+            best = scores.topk(min(5, scores.shape[1])).indices.cpu()
+            top1 += (best[:, 0] == target).sum().item()
+            top5 += (best == target.view(-1, 1)).any(1).sum().item()
     return {"top1": round(100 * top1 / len(labels), 2), "top5": round(100 * top5 / len(labels), 2)}
 
 
 def score(folder: Path) -> dict[str, float]:
     """Top-1 and top-5 in percent of the kit's own weights on ``folder/<class id>/*``, and the count of pictures."""
-    pictures, labels, classes = read_pictures(folder)
+    images, labels, classes = read_pictures(folder)
     known = alexnet_mini.card()["class_ids"]
     if unknown := sorted(set(classes) - set(known)):
         raise ValueError(f"{folder} has classes that alexnet_mini was not trained on: {', '.join(unknown[:5])} ...")
     labels = torch.tensor([known.index(name) for name in classes])[labels]
-    return evaluate(alexnet_mini.load(), pictures, labels) | {"count": len(labels)}
+    return evaluate(alexnet_mini.load(), images, labels) | {"count": len(labels)}
 
 
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
+def write(path: Path, model: nn.Module, card: dict[str, Any]) -> str:
+    """Write the plain network in float16 with its card, ready for ``alexnet_mini.read``; returns the SHA-256."""
+    card = card | {"parameters": sum(p.numel() for p in model.parameters())}
+    save(path, {"state_dict": {name: tensor.half() for name, tensor in model.state_dict().items()}, "card": card})
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """``torch.save``, whole or not at all: an interruption leaves the last good file."""
+    with machine.replacing(path) as unfinished:
+        torch.save(content, unfinished)
+
+
 def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curve: Curve) -> None:
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    alexnet_mini.save(path, state | {"recipe": dataclasses.asdict(recipe), "curve": curve})
+    save(path, state | {"recipe": dataclasses.asdict(recipe), "curve": curve})
     with path.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, curve[0])
         writer.writeheader()
@@ -257,7 +274,7 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
     return saved["curve"]
 
 
-def make_card(data: Path, classes: list[str], recipe: Recipe, curve: Curve) -> dict[str, object]:
+def make_card(data: Path, classes: list[str], recipe: Recipe, curve: Curve) -> dict[str, Any]:
     """The weights' story in plain Python types; class ids become names where ``data/words.txt`` knows them."""
     return {
         "name": "alexnet_mini",
@@ -280,7 +297,7 @@ def _names(words: Path, classes: list[str]) -> list[str]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.pretrain", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python tests/tools/pretrain.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("data", type=Path, help="folder with train/<class>/ and val/<class>/")
     parser.add_argument("--out", type=Path, default=Path("alexnet_mini.pt"))
     parser.add_argument("--epochs", type=int, help="one cycle of so many epochs, in place of the recipe's two")
