@@ -6,7 +6,6 @@ Nothing here deletes or overwrites anything.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import shutil
@@ -135,44 +134,12 @@ def persist() -> Path:
     return machine.made(machine.home().with_name(machine.home().name + "-persist"), "KIT_PERSIST")
 
 
-def find_shared(name: str) -> Path:
-    """The file or folder ``name`` in My Drive, behind a shortcut, or in a shared drive.
-
-    Raises DriveError when it is nowhere: then it is usually only under "Shared with me", which Colab does not see.
-    """
-    _check_name(name)
-    drive = my_drive()
-    try:
-        places = [drive, *drive.parent.glob(".shortcut-targets-by-id/*"), *drive.parent.glob("Shareddrives/*")]
-        found = next((place / name for place in places if (place / name).exists()), None)
-        similar = difflib.get_close_matches(name, [path.name for path in drive.iterdir()], n=3)
-    except OSError as error:
-        raise DriveError(explain(error)) from error
-    if found:
-        return found
-    hint = f" My Drive does hold {', '.join(similar)}." if similar else ""
-    raise DriveError(
-        f"There is no {name!r} in My Drive.{hint} If somebody shared it with you, it is only under 'Shared with me', "
-        "which Colab does not see: open drive.google.com > Shared with me, right-click it > Organise > Add shortcut > "
-        "My Drive, wait a minute and run this cell again."
-    )
-
-
 def free_bytes(path: str | Path) -> int:
     """Free bytes on the disk of ``path``, which need not exist yet. On Drive the true quota may be smaller."""
     try:
         return shutil.disk_usage(_nearest_existing(Path(path))).free
     except OSError as error:
         raise DriveError(explain(error, path=path)) from error
-
-
-def check_space(path: str | Path, needed_bytes: int) -> None:
-    """Raise DriveError when fewer than ``needed_bytes`` are free where ``path`` lies."""
-    free = free_bytes(path)
-    if free < needed_bytes:
-        raise DriveError(
-            f"{_place(path)} has {_mib(free)} free, but {_mib(needed_bytes)} are needed. {_make_room(path)}."
-        )
 
 
 def check_writable(path: str | Path) -> None:
@@ -196,9 +163,9 @@ def explain(error: BaseException, *, path: str | Path | None = None) -> str:
     if isinstance(error, DriveError):
         return str(error)
     path = path or getattr(error, "filename", None)
-    sentence = _ERRNO_SENTENCES.get(getattr(error, "errno", None))
-    if sentence:
-        return sentence.format(place=_place(path), make_room=_make_room(path) + ".")
+    number = getattr(error, "errno", None)
+    if number in _ERRNO_SENTENCES:
+        return _ERRNO_SENTENCES[number].format(place=_place(path), make_room=_make_room(path) + ".")
     text = f"{type(error).__name__}: {error}"
     for signs, sentence in _MOUNT_FAILURES:
         if any(sign in text.lower() for sign in signs):
@@ -281,7 +248,3 @@ def _place(path: str | Path | None) -> str:
 def _make_room(path: str | Path | None) -> str:
     first = _EMPTY_BIN if _on_drive(path) else "Delete what you no longer need there"
     return f"{first}, {_ELSEWHERE}"
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"

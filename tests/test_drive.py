@@ -38,7 +38,6 @@ def test_outside_colab_a_local_folder_stands_in():
     assert drive.folder() == drive.my_drive() / machine.KIT_NAME and drive.folder().is_dir()
     (drive.folder("lab") / "answers.json").write_text("{}")
     assert drive.mount() == drive.my_drive() and (drive.folder("lab") / "answers.json").read_text() == "{}"
-    assert drive.find_shared("lab") == drive.folder("lab")
 
 
 def test_stand_in_that_cannot_be_made_is_a_sentence():
@@ -65,6 +64,22 @@ def test_the_defaults_are_colabs_own(colab):
 def test_a_mounted_drive_is_not_mounted_again(colab):
     colab.connect()
     assert drive.mount() == colab.my_drive and colab.calls == []
+
+
+def test_a_drive_counts_as_mounted_only_when_my_drive_can_be_reached(colab, monkeypatch):
+    """Each half alone is no Drive: a folder of its name, or a mountpoint that shows nothing."""
+    colab.my_drive.mkdir(parents=True)
+    assert not drive.is_mounted()
+    (colab.mountpoint / "My Drive").mkdir()
+    assert drive.is_mounted()
+    colab.my_drive.rmdir()
+    assert not drive.is_mounted()
+    (colab.mountpoint / "My Drive").rmdir()
+    colab.my_drive.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == colab.mountpoint)
+    assert drive.is_mounted()
+    colab.go_stale()
+    assert not drive.is_mounted()
 
 
 def test_the_mountpoint_follows_from_the_one_path_in_runtime():
@@ -213,9 +228,8 @@ def test_a_connection_that_stays_stale_ends_in_a_sentence(colab):
     with pytest.raises(drive.DriveError, match=sentence):
         drive.mount()
     assert len(colab.calls) == 1
-    for use in (drive.folder, lambda: drive.find_shared("x")):
-        with pytest.raises(drive.DriveError, match=r"not mounted. Run drive\.mount\(\) first"):
-            use()
+    with pytest.raises(drive.DriveError, match=r"not mounted. Run drive\.mount\(\) first"):
+        drive.folder()
 
 
 @pytest.mark.parametrize("use", [drive.free_bytes, drive.check_writable], ids=["free_bytes", "check_writable"])
@@ -239,9 +253,8 @@ def test_folder_on_colab(colab):
 @pytest.mark.parametrize("name", ["", "/etc", "../x", "a/../../x"], ids=["empty", "absolute", "up", "up inside"])
 def test_folder_refuses_what_lies_elsewhere(name):
     drive.mount()
-    for use in (drive.folder, drive.find_shared):
-        with pytest.raises(ValueError, match="is not a name in My Drive. Give one such as 'cnn-course-kit'"):
-            use(name)
+    with pytest.raises(ValueError, match="is not a name in My Drive. Give one such as 'cnn-course-kit'"):
+        drive.folder(name)
 
 
 def test_folder_without_a_drive(colab):
@@ -256,33 +269,6 @@ def test_a_file_where_the_folder_should_be(colab):
     with pytest.raises(drive.DriveError, match="Your Google Drive cannot be used .*File exists"):
         drive.folder("lab")
     assert (colab.my_drive / "lab").read_text() == "mine"
-
-
-# ---- shared with me ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "place",
-    ["MyDrive/bcdp_v1.zip", ".shortcut-targets-by-id/1a2B3c/bcdp_v1.zip", "Shareddrives/Course/bcdp_v1.zip"],
-    ids=["my drive", "shortcut in a sub-folder", "shared drive"],
-)
-def test_find_shared_looks_where_colab_can_see(colab, place):
-    drive.mount()
-    file = colab.mountpoint / place
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(b"zip")
-    assert drive.find_shared("bcdp_v1.zip") == file
-
-
-def test_what_is_only_shared_with_me_needs_a_shortcut(colab):
-    drive.mount()
-    (colab.my_drive / "bcdp_v1 (1).zip").write_bytes(b"zip")
-    sentence = (
-        r"no 'bcdp_v1.zip' in My Drive. My Drive does hold bcdp_v1 \(1\).zip.*'Shared with me', which Colab does not "
-        "see: open drive.google.com > Shared with me, right-click it > Organise > Add shortcut > My Drive"
-    )
-    with pytest.raises(drive.DriveError, match=sentence):
-        drive.find_shared("bcdp_v1.zip")
 
 
 # ---- full, read-only, gone ---------------------------------------------------------------------------------------
@@ -344,17 +330,12 @@ def test_writing_below_an_unmounted_drive_is_refused(colab):
         drive.check_writable(colab.my_drive / "results")
 
 
-def test_space(colab, monkeypatch, tmp_path):
+def test_free_bytes_of_a_folder_not_made_yet(colab, monkeypatch):
     usage = namedtuple("usage", "total used free")
     asked = []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or usage(10 << 30, 0, 20 << 20))
     drive.mount()
     assert drive.free_bytes(colab.my_drive / "not" / "yet") == 20 << 20 and asked == [colab.my_drive]
-    drive.check_space(colab.my_drive, 20 << 20)
-    with pytest.raises(drive.DriveError, match=r"Google Drive has 20\.0 MiB free, but 233\.1 MiB are needed. Delete"):
-        drive.check_space(colab.my_drive, 244_423_680)
-    with pytest.raises(drive.DriveError, match=f"The disk of {tmp_path} has 20.0 MiB free"):
-        drive.check_space(tmp_path, 244_423_680)
 
 
 def test_explain_takes_the_path_from_the_error(colab, tmp_path):
