@@ -46,9 +46,10 @@ TEMPLATE = """\
 .reveal .jp-RenderedHTMLCommon :is(table, td, th) { font-size: 20px; text-align: left; }
 .reveal .jp-RenderedHTMLCommon blockquote { width: auto; padding: 14px 20px; border-left: 8px solid #0072B2;
     background: #EEF5FA; box-shadow: none; font-style: normal; font-size: 30px; }
-.reveal .slides pre { font-size: 18px; line-height: 1.3; width: 100%; white-space: pre-wrap; box-shadow: none; }
+.reveal .slides :is(pre, .jp-OutputArea-output > pre) { font-size: 18px; line-height: 1.3; width: 100%; margin: 0;
+    padding: 0; white-space: pre-wrap; box-shadow: none; }
 .reveal .jp-Cell { padding: 0; margin: 0 0 10px; }
-.reveal .jp-OutputArea-output :is(img, svg) { margin: 0; max-width: 100%; max-height: 520px; object-fit: contain; }
+.reveal .jp-OutputArea :is(img, svg) { margin: 0; width: 100%; height: auto; max-height: 480px; object-fit: contain; }
 </style>{% endblock %}
 {% block data_png scoped %}
 <img src="data:image/png;base64,{{ output.data["image/png"] }}"
