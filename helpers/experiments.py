@@ -31,11 +31,16 @@ from helpers import machine
 from helpers.training import progress
 
 Metrics = Mapping[str, float]
+Settings = Mapping[str, Mapping[str, Any]]  # name of a setting -> keyword arguments of the function
 SPREADS = {"min-max": "lowest to highest seed", "std": "one standard deviation over the seeds up and down"}
 
 
 class ExperimentError(RuntimeError):
     """A run failed; the message says which, the cause is attached."""
+
+
+class ResultsError(OSError):
+    """The file with earlier results cannot be read or written."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,6 @@ class Results:
     def metrics(self) -> list[str]:
         return list(self.runs[0].epochs[0])
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One dict an epoch of a run, for ``pandas.DataFrame(results.rows())``: setting, seed, epoch, metrics."""
-        return [
-            {"setting": run.setting, "seed": run.seed, "epoch": number, **metrics}
-            for run in self.runs
-            for number, metrics in enumerate(run.epochs, start=1)
-        ]
-
     def of(self, setting: str, metric: str) -> list[list[float]]:
         """For every seed the values of ``metric`` over the epochs. ValueError for a name that is not there."""
         if setting not in self.settings:
@@ -99,36 +96,33 @@ class Results:
         """
         if spread not in SPREADS:
             raise ValueError(f"spread={spread!r} is not known; choose {' or '.join(SPREADS)}.")
-        by_epoch = list(zip(*self.of(setting, metric), strict=False))
-        mean = [math.fsum(values) / len(values) for values in by_epoch]
-        if spread == "min-max":
-            low, high = [float(np.min(values)) for values in by_epoch], [float(np.max(values)) for values in by_epoch]
-        else:
-            std = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in by_epoch]
-            low = [m - s for m, s in zip(mean, std, strict=True)]
-            high = [m + s for m, s in zip(mean, std, strict=True)]
-        return Band(tuple(mean), tuple(low), tuple(high), spread)
+        by_epoch = np.array(list(zip(*self.of(setting, metric), strict=False)))  # (epochs, seeds)
+        mean = np.array([math.fsum(values) / len(values) for values in by_epoch])
+        std = by_epoch.std(axis=1, ddof=1) if by_epoch.shape[1] > 1 else np.zeros_like(mean)
+        low, high = (by_epoch.min(axis=1), by_epoch.max(axis=1)) if spread == "min-max" else (mean - std, mean + std)
+        return Band(tuple(mean.tolist()), tuple(low.tolist()), tuple(high.tolist()), spread)
 
     def __str__(self) -> str:
         """A table: for every setting mean and [lowest, highest] seed of every metric, after the last epoch."""
-        width = max(len("setting"), *map(len, self.settings))
-        cells = {name: [_cell(self.last(name, metric)) for metric in self.metrics] for name in self.settings}
-        columns = [max(len(metric), *(len(row[i]) for row in cells.values())) for i, metric in enumerate(self.metrics)]
         seeds = ", ".join(str(seed) for seed in dict.fromkeys(run.seed for run in self.runs))
-        header = [f"{metric:>{column}}" for metric, column in zip(self.metrics, columns, strict=True)]
+        table = [["setting", *self.metrics]]
+        table += [[name, *(_cell(self.last(name, metric)) for metric in self.metrics)] for name in self.settings]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [self.note] if self.note else []
-        lines += [
-            f"last epoch: mean [lowest, highest] over the seeds {seeds}",
-            "  ".join([f"{'setting':{width}}", *header]),
-        ]
-        for name, row in cells.items():
-            lines.append("  ".join([f"{name:{width}}", *(f"{c:>{w}}" for c, w in zip(row, columns, strict=True))]))
+        lines.append(f"last epoch: mean [lowest, highest] over the seeds {seeds}")
+        for name, *cells in table:
+            right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join([name.ljust(widths[0]), *right]))
         return "\n".join(lines)
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{math.fsum(values) / len(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
 
 
 def run(
     fn: Callable[..., Metrics | Sequence[Metrics]],
-    settings: Mapping[str, Mapping[str, Any]],
+    settings: Settings,
     *,
     seeds: Sequence[int] = (0, 1, 2),
     cache: str | Path | None = None,
@@ -152,29 +146,34 @@ def run(
         ValueError: no settings, no seeds or a seed twice; or the file holds other settings under the same name.
         ExperimentError: a run failed; names its setting and seed.
     """
-    settings = {name: dict(options) for name, options in settings.items()}
-    _check(settings, seeds)
-    path = None if cache is None or recompute else Path(cache)
-    record = Record(path, how=how, source=_source(fn), settings=settings)
-    loaded = {(old["setting"], old["seed"]): Run(**old | {"epochs": tuple(old["epochs"])}) for old in record.runs}
-    jobs = [(name, seed) for name in settings for seed in seeds]
-    missing = [job for job in jobs if job not in loaded]
-    fresh = {}
+    chosen = {name: dict(options) for name, options in settings.items()}
+    if not chosen:
+        raise ValueError("There are no settings: give at least one, for example {'as it is': {}}.")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds={tuple(seeds)} must be one or more different numbers, for example (0, 1, 2).")
+    record = _Record(None if cache is None or recompute else Path(cache), how, _source(fn), chosen)
+    done = {(old.setting, old.seed): old for old in record.runs}
+    jobs = [(name, seed) for name in chosen for seed in seeds]
+    loaded, missing = [done[job] for job in jobs if job in done], [job for job in jobs if job not in done]
     for name, seed in progress.steps(missing, f"{len(missing)} runs") if missing else ():
-        fresh[name, seed] = one_run(fn, name, settings[name], seed)
-        record.add(vars(fresh[name, seed]))
-    runs = [fresh.get(job) or loaded[job] for job in jobs]
-    _check_metrics(runs)
-    return Results(settings, runs, record.label([vars(run) for run in runs if (run.setting, run.seed) in loaded]))
+        done[name, seed] = _run(fn, name, chosen[name], seed)
+        record.add(done[name, seed])
+    runs = [done[job] for job in jobs]
+    expected = list(runs[0].epochs[0])
+    for each in runs:
+        if any(list(epoch) != expected for epoch in each.epochs):
+            what = f"The run {each.setting!r} with seed {each.seed} does not give the same numbers in every epoch"
+            raise ExperimentError(f"{what} as the first run does: {', '.join(expected)}.")
+    return Results(chosen, runs, record.label(loaded))
 
 
-def one_run(fn: Callable[..., Any], name: str, options: Mapping[str, Any], seed: int) -> Run:
+def _run(fn: Callable[..., Any], name: str, options: Mapping[str, Any], seed: int) -> Run:
     """``fn(seed, **options)``, timed, under its own random numbers."""
     began = time.perf_counter()
     try:
         with seeded(seed):
             epochs = _epochs(fn(seed, **options))
-    except Exception as error:
+    except Exception as error:  # fn is the caller's own code
         raise ExperimentError(f"The run {name!r} with seed {seed} failed: {type(error).__name__}: {error}") from error
     where = f"torch {torch.__version__}, {machine.device()}"
     return Run(name, seed, epochs, round(time.perf_counter() - began, 2), datetime.date.today().isoformat(), where)
@@ -205,23 +204,6 @@ def _epochs(returned: Metrics | Sequence[Metrics]) -> tuple[dict[str, float], ..
     return tuple({name: float(value) for name, value in epoch.items()} for epoch in epochs)
 
 
-def _check(settings: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> None:
-    if not settings:
-        raise ValueError("There are no settings: give at least one, for example {'as it is': {}}.")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds={tuple(seeds)} must be one or more different numbers, for example (0, 1, 2).")
-
-
-def _check_metrics(runs: Sequence[Run]) -> None:
-    expected = list(runs[0].epochs[0])
-    for run in runs:
-        if any(list(epoch) != expected for epoch in run.epochs):
-            raise ExperimentError(
-                f"The run {run.setting!r} with seed {run.seed} does not give the same numbers in every epoch as the "
-                f"first run does: {', '.join(expected)}."
-            )
-
-
 def _source(fn: Callable[..., Any]) -> str:
     try:
         return inspect.getsource(fn)
@@ -229,105 +211,81 @@ def _source(fn: Callable[..., Any]) -> str:
         return ""
 
 
-def _cell(values: Sequence[float]) -> str:
-    return f"{math.fsum(values) / len(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
-
-
 # --- numbers computed beforehand: a JSON file that says when, where and how -----------------------------------------
 
 
-class ResultsError(OSError):
-    """The file with earlier results cannot be read or written."""
+class _Record:
+    """The runs in the file ``path``, which need not be there yet; None keeps nothing. What is in it stays in it.
 
-
-class Record:
-    """The runs in the file ``path`` (there need not be one yet; None keeps nothing).
-
-    Raises ValueError when the file holds other settings under one
-    of the names, ResultsError when it cannot be read. What is in the file is never removed from it.
+    Raises ValueError when the file holds other settings under one of the names, ResultsError when it cannot be read.
     """
 
-    def __init__(self, path: Path | None, *, how: str, source: str, settings: Mapping[str, Mapping[str, Any]]) -> None:
-        self.path = path
-        self.content = {"how": how, "source": source, "settings": {}, "runs": []}
-        self.is_same_source = True
+    def __init__(self, path: Path | None, how: str, source: str, settings: Settings) -> None:
+        self.path, self.how, self.source, self.is_same_source = path, how, source, True
+        self.runs: list[Run] = []
+        self.settings: dict[str, Any] = {}
         if path is None:
             return
-        plain = _plain(settings)
-        if path.exists():
-            self.content = _read(path)
-            self.is_same_source = not source or source == self.content["source"]
-            self._check_same(plain)
-        self.content["settings"] |= plain
+        try:
+            if path.exists():
+                stored = json.loads(path.read_text(encoding="utf-8"))
+                self.how, self.source, self.settings = stored["how"], stored["source"], stored["settings"]
+                for run in stored["runs"]:
+                    run["epochs"] = tuple(run["epochs"])
+                    self.runs.append(Run(**run))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            what = error if isinstance(error, OSError) else "it is no file of results"
+            raise ResultsError(
+                f"{path} cannot be read as earlier results: {what}. Move it away, or choose another file; nothing was "
+                "changed."
+            ) from error
+        self.is_same_source = source in ("", self.source)
+        for name, options in _plain(settings).items():
+            before = self.settings.setdefault(name, options)
+            if before != options:
+                raise ValueError(
+                    f"{path.name} holds runs of {name!r} with other settings: {before}, now {options}. Give this "
+                    "setting another name, or choose another file."
+                )
 
-    @property
-    def runs(self) -> list[dict[str, Any]]:
-        return list(self.content["runs"])
-
-    def add(self, run: dict[str, Any]) -> None:
+    def add(self, run: Run) -> None:
         """Add a run, and write the file: whole, or not at all."""
         if self.path is None:
             return
-        self.content["runs"].append(run)
-        partial = self.path.with_name(self.path.name + ".partial")
+        self.runs.append(run)
+        content: dict[str, Any] = {"how": self.how, "source": self.source, "settings": self.settings}
+        content["runs"] = [vars(run) for run in self.runs]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                partial.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
-                partial.replace(self.path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with machine.replacing(self.path) as partial:
+                partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            raise ResultsError(f"The results cannot be written to {self.path}: {error.strerror or error}.") from error
+            raise ResultsError(f"The results cannot be written to {self.path}: {machine.reason(error)}.") from error
 
-    def label(self, loaded: Sequence[Mapping[str, Any]]) -> str:
+    def label(self, loaded: Sequence[Run]) -> str:
         """What must stand beside numbers of which these runs were not computed now; "" when all are new."""
-        if not loaded:
+        if self.path is None or not loaded:
             return ""
-        days, places = (sorted({run[key] for run in loaded}) for key in ("when", "where"))
-        days = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        how = f" by {self.content['how']}" if self.content["how"] else ""
-        took = sum(run["seconds"] for run in loaded)
+        days, places = sorted({run.when for run in loaded}), sorted({run.where for run in loaded})
+        when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        took, how = sum(run.seconds for run in loaded), f" by {self.how}" if self.how else ""
         text = (
-            f"Computed beforehand ({days}, {'; '.join(places)}, {took:.0f} s in all){how}, loaded: {len(loaded)} runs "
+            f"Computed beforehand ({when}, {'; '.join(places)}, {took:.0f} s in all){how}, loaded: {len(loaded)} runs "
             f"from {self.path.name}."
         )
         return text if self.is_same_source else f"{text} The function that is to compute them has changed since."
 
-    def _check_same(self, settings: Mapping[str, Any]) -> None:
-        for name, options in settings.items():
-            before = self.content["settings"].get(name, options)
-            if before != options:
-                raise ValueError(
-                    f"{self.path.name} holds runs of {name!r} with other settings: {before}, now {options}. Give this "
-                    "setting another name, or choose another file."
-                )
 
+def _plain(settings: Settings) -> dict[str, Any]:
+    """The settings as they come back out of a JSON file, classes and functions by name ("torch.nn.Tanh")."""
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not {"how", "source", "settings", "runs"} <= content.keys():
-            raise ValueError("it is no file of results")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ResultsError(
-            f"{path} cannot be read as earlier results: {error}. Move it away, or choose another file; nothing was "
-            "changed."
-        ) from error
-    return content
+    def name_of(value: Any) -> str:
+        name = getattr(value, "__qualname__", "")
+        if not name or "<" in name:
+            raise ValueError(
+                f"The setting {value!r} cannot be written to a file. With a cache, settings are numbers, texts, lists, "
+                "or classes and functions that have a name."
+            )
+        return f"{value.__module__}.{name}"
 
-
-def _plain(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The settings as they come back out of a JSON file."""
-    return json.loads(json.dumps(settings, default=_name))
-
-
-def _name(value: Callable[..., Any]) -> str:
-    """``torch.nn.Tanh`` and the like stand in a file by name."""
-    name = getattr(value, "__qualname__", "")
-    if not name or "<" in name:
-        raise ValueError(
-            f"The setting {value!r} cannot be written to a file. With a cache, settings are numbers, texts, lists, or "
-            "classes and functions that have a name."
-        )
-    return f"{value.__module__}.{name}"
+    return json.loads(json.dumps(settings, default=name_of))

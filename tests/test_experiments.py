@@ -15,8 +15,7 @@ import torch
 from matplotlib.text import Text
 from torch import nn
 
-from helpers import experiments
-from helpers.plotting import bands
+from helpers import experiments, plotting
 
 SETTINGS = {"low": {"start": 1.0}, "high": {"start": 5.0}}
 
@@ -79,9 +78,7 @@ def test_callers_random_numbers_are_as_they_were(fails: bool) -> None:
 
 def test_one_dict_is_one_epoch() -> None:
     got = experiments.run(lambda seed: {"accuracy": torch.tensor(50 + seed)}, {"it": {}}, seeds=(0, 4))
-    assert got.last("it", "accuracy") == [50.0, 54.0] and got.rows()[1] == {
-        "setting": "it", "seed": 4, "epoch": 1, "accuracy": 54.0
-    }  # fmt: skip
+    assert got.last("it", "accuracy") == [50.0, 54.0] and got.runs[1].epochs == ({"accuracy": 54.0},)
 
 
 def test_a_failing_run_says_which() -> None:
@@ -294,7 +291,7 @@ def _texts(figure: object) -> str:
 
 
 def test_figure_says_what_it_shows(results: experiments.Results) -> None:
-    figure = bands.bands(results, ["loss", "error"], title="Two starts", spread="std")
+    figure = plotting.bands(results, ["loss", "error"], title="Two starts", spread="std")
     figure.savefig(io.BytesIO(), format="png")
     assert "Two starts\n3 seeds; band: one standard deviation" in _texts(figure)
     axis = figure.axes[0]
@@ -310,7 +307,7 @@ def test_figure_says_what_it_shows(results: experiments.Results) -> None:
 def test_pairs_share_colour_and_marker_and_the_second_is_dashed() -> None:
     names = [f"{trouble}, {norm}" for trouble in ("good", "small", "large", "fast") for norm in ("without", "with")]
     results = experiments.run(noisy, {name: SETTINGS["low"] for name in names}, seeds=(0,))
-    lines = bands.bands(results, "loss", pairs=True).axes[0].get_lines()
+    lines = plotting.bands(results, "loss", pairs=True).axes[0].get_lines()
     looks = [(line.get_color(), line.get_marker()) for line in lines]
     assert looks[::2] == looks[1::2] and len(set(looks)) == 4
     assert [line.get_linestyle() for line in lines] == ["-", "--"] * 4
@@ -319,6 +316,6 @@ def test_pairs_share_colour_and_marker_and_the_second_is_dashed() -> None:
 def test_figure_of_loaded_results_says_so(tmp_path: Path) -> None:
     for _ in range(2):
         got = experiments.run(noisy, SETTINGS, cache=tmp_path / "runs.json")
-    figure = bands.bands(got, "loss", log=True)
+    figure = plotting.bands(got, "loss", log=True)
     assert "Computed beforehand (" in _texts(figure) and got.note in figure.alt
     assert figure.axes[0].get_yscale() == "log"
