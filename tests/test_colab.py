@@ -45,12 +45,15 @@ def test_the_server_hands_out_the_set_up_file_and_a_kit_that_colab_setup_takes(t
 
 
 def test_a_copy_without_git_packs_the_kit_and_nothing_that_was_made_in_it(tmp_path):
-    kit, made = ("helpers/a.py", "notebooks/results/b.json", ".ci/run", "README.md"), (
-        ".venv/lib/c.py",
-        "results/2026/d.html",
-        "helpers/__pycache__/a.pyc",
-        "cnn.egg-info/e",
-        "notebooks/.ipynb_checkpoints/f.ipynb",
+    kit, made = (
+        ("helpers/a.py", "notebooks/results/b.json", ".ci/run", "README.md"),
+        (
+            ".venv/lib/c.py",
+            "results/2026/d.html",
+            "helpers/__pycache__/a.pyc",
+            "cnn.egg-info/e",
+            "notebooks/.ipynb_checkpoints/f.ipynb",
+        ),
     )
     for name in kit + made:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ PUBLISHED = "https://raw.githubusercontent.com/googlecolab/backend-info/main/pip
 ONLY_FOR_TESTS = ("nbval",)  # what Colab does not ship and the comparison needs
 NBVAL = ["--nbval", "--nbval-current-env", f"--nbval-sanitize-with={run.KIT / 'tests' / 'nbval_sanitize.cfg'}"]
 MADE = re.compile(  # what lies in a copy of the kit and does not belong to it
-    r"(results|build|dist|\.venv[^/]*)/|(.*/)?(__pycache__|[^/]+\.egg-info|\.(pytest|ruff)_cache|\.hypothesis|\.ipynb_checkpoints)/"
+    r"(results|build|dist|\.venv[^/]*)/|(.*/)?(__pycache__|[^/]+\.egg-info|\.(pytest|ruff|mypy)_cache|\.hypothesis|\.ipynb_checkpoints)/"
 )
 
 
