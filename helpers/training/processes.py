@@ -157,7 +157,7 @@ def parallel(model: nn.Module, batches: DataLoader | SharedBatches) -> nn.Module
     if not isinstance(batches, SharedBatches):
         return model
 
-    def weighted_sum(_: object, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    def weighted_sum(_, bucket):  # without hints: DDP refuses those that are strings
         work = dist.all_reduce(bucket.buffer().mul_(batches.weight), async_op=True)
         return work.get_future().then(lambda done: done.value()[0])
 
