@@ -268,7 +268,8 @@ def test_the_picture_of_a_state():
     assert "x: 1,000 steps, learning rate 0.1" in picture.alt and "93.5 % of the validation" in picture.alt
     assert "6 filters of 5 × 5" in picture.alt and "training loss 2.30 at the first step" in picture.alt
     assert picture.count("<polyline") == 2 and ">learning rate 0.1<" in picture
-    drawn = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in re.findall(r'base64,([^"]+)"', picture)]
+    files = [io.BytesIO(base64.b64decode(data)) for data in re.findall(r'base64,([^"]+)"', picture)]
+    drawn = [np.asarray(Image.open(file)) for file in files]
     assert [(image.shape, image.min(), image.max()) for image in drawn] == [((5, 5, 3), 0, 255)] * 6
     brightest = [int(image[..., 0].argmax()) for image in drawn]
     assert brightest == state.filters.reshape(6, -1).argmax(axis=1).tolist()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
-import pytest
 
-from helpers import plotting
+from helpers import plotting, svg
 
 # Linear RGB as it appears to dichromats: Machado, Oliveira, Fernandes (2009), table 1, severity 1.0.
 SEEN_BY = {
@@ -36,11 +37,23 @@ def difference(first: str, second: str, eyes: str) -> float:
     return float(np.linalg.norm(seen[0] - seen[1]))
 
 
-@pytest.mark.parametrize("eyes", SEEN_BY)
-def test_the_colours_of_a_figure_differ_for_all_eyes(eyes: str) -> None:
+def test_the_colours_of_figures_and_drawings_differ_for_all_eyes() -> None:
+    assert set(plotting.COLOURS) == {svg.BLUE, svg.ORANGE, svg.GREEN, svg.VERMILION, svg.PURPLE, svg.SKY}
     pairs = itertools.combinations(plotting.COLOURS, 2)
-    close = {pair: difference(*pair, eyes) for pair in pairs if difference(*pair, eyes) < EASY}
-    assert not close
+    assert not [(pair, eyes) for pair in pairs for eyes in SEEN_BY if difference(*pair, eyes) < EASY]
+
+
+def test_the_palette_stands_in_one_place() -> None:
+    palette = {str(value) for name, value in vars(svg).items() if name.isupper() and str(value).startswith("#")}
+    helpers = Path(svg.__file__).parents[1]
+    again = [
+        f"{path.relative_to(helpers)}: {colour}"
+        for path in helpers.rglob("*.py")
+        if path != Path(svg.__file__)
+        for colour in re.findall(r'"(#[0-9A-Fa-f]{6})"', path.read_text(encoding="utf-8"))
+        if colour.upper() in palette or difference(colour, svg.PURPLE, "normal sight") < EASY
+    ]
+    assert not again
 
 
 def test_the_measure_sees_red_and_green_fall_together() -> None:

@@ -96,20 +96,33 @@ def test_gallery_shows_grey_and_colour_under_their_names():
     assert figure.alt == "Two: grey, in colour."
 
 
-def test_over_settings_has_a_line_of_means_in_a_band_of_seeds():
-    figure = recipe.over_settings(
-        {"plain": [[10, 30], [50, 50]], "norm": [[5, 5], [7, 9]]},
-        (1, 8),
-        x_label="batch",
-        y_label="error, %",
-        title="T",
-    )
-    axis = figure.axes[0]
-    assert [list(line.get_ydata()) for line in axis.lines] == [[20, 50], [5, 8]]
-    heights = axis.collections[0].get_paths()[0].vertices[:, 1]
-    assert heights.min() == 10 and heights.max() == 50
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "8"]
-    assert figure.alt == "T: error, % for batch 1, 8; mean and range of the seeds. plain 20, 50; norm 5, 8."
+def drawn_bands(axis):
+    """Lowest and highest point at every place, band by band."""
+    corners = [collection.get_paths()[0].vertices for collection in axis.collections]
+    return [[(ys.min(), ys.max()) for x in np.unique(c[:, 0]) for ys in [c[c[:, 0] == x, 1]]] for c in corners]
+
+
+def test_bands_go_from_the_lowest_to_the_highest_seed_in_every_panel():
+    panels = {"near": {"plain": [[10, 50], [30, 50]], "norm": [[5, 7], [5, 9]]}, "far": {"norm": [[80, 2]]}}
+    figure = plotting.bands(panels, (1, 8), x_label="batch", y_label="error, %", title="T", guessing=25)
+    near, far = figure.axes
+    assert drawn_bands(near) == [[(10, 30), (50, 50)], [(5, 5), (7, 9)]] and drawn_bands(far) == [[(80, 80), (2, 2)]]
+    lines = [[list(line.get_ydata()) for line in axis.lines] for axis in (near, far)]
+    assert lines == [[[20, 50], [5, 8], [25, 25]], [[80, 2], [25, 25]]]
+    assert near.lines[1].get_color() == far.lines[0].get_color(), "a name keeps its look"
+    assert near.get_ylim() == far.get_ylim() and far.get_ylim()[1] > 80
+    assert [label.get_text() for label in near.get_xticklabels()] == ["1", "8"]
+    words = "near, plain: 20, 50; near, norm: 5, 8; far, norm: 80, 2."
+    assert figure.alt == f"T. error, % at batch 1, 8. {words}"
+
+
+def test_the_names_of_last_term_draw_the_same():
+    panel = {"plain": [[10, 50], [30, 50]], "norm": [[5, 7], [5, 9]]}
+    by_place = {"plain": [[10, 30], [50, 50]], "norm": [[5, 5], [7, 9]]}
+    new = plotting.bands({"": panel}, (1, 8), x_label="batch", y_label="error, %", title="T")
+    old = recipe.over_settings(by_place, (1, 8), x_label="batch", y_label="error, %", title="T")
+    assert drawn_bands(old.axes[0]) == drawn_bands(new.axes[0]) and old.alt == new.alt
+    assert recipe.curves is plotting.bands
 
 
 def test_learning_rates_mark_the_chosen_one():

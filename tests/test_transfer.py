@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import models, transfer
-from helpers.plotting import transfer as plotting_transfer
+from helpers import models, plotting, transfer
 
 
 @pytest.fixture
@@ -190,7 +189,7 @@ def test_barrier_is_measured_from_the_line_between_the_ends(accuracies, expected
 
 def test_curves_say_their_means_and_draw_every_line():
     panels = {"near": {"frozen": [[10, 50], [30, 70]]}, "far": {"frozen": [[5, 5]], "all": [[1, 2]]}}
-    figure = plotting_transfer.curves(panels, (5, 80), x_label="pictures a class", y_label="%", guessing=25)
+    figure = plotting.bands(panels, (5, 80), x_label="pictures a class", y_label="%", guessing=25)
     assert "near, frozen: 20, 60; far, frozen: 5, 5; far, all: 1, 2." in figure.alt
     lines = [[line.get_ydata().tolist() for line in axis.lines if line.get_marker() != "None"] for axis in figure.axes]
     assert lines == [[[20, 60]], [[5, 5], [1, 2]]]
@@ -201,16 +200,16 @@ def test_curves_say_their_means_and_draw_every_line():
 
 def test_picture_map_has_a_picture_at_every_point():
     points, pictures = torch.rand(6, 2), torch.randn(6, 3, 8, 8)
-    figure = plotting_transfer.picture_map(points, pictures, torch.tensor([0, 1] * 3), ["cat", "dog"], title="map")
+    figure = plotting.picture_map(points, pictures, torch.tensor([0, 1] * 3), ["cat", "dog"], title="map")
     assert len([artist for artist in figure.axes[0].artists if type(artist).__name__ == "AnnotationBbox"]) == 6
     assert "6 small pictures" in figure.alt and "cat, dog" in figure.alt
 
 
 def test_diagram_names_nodes_and_arrows():
-    figure = plotting_transfer.diagram({"CNN": (0, 0), "words": (1, 0)}, [("CNN", "words", "starts")], title="caption")
+    figure = plotting.diagram({"CNN": (0, 0), "words": (1, 0)}, [("CNN", "words", "starts")], title="caption")
     assert "CNN, starts: words" in figure.alt
     with pytest.raises(ValueError, match="no box 'RNN'; there are CNN, words"):
-        plotting_transfer.diagram({"CNN": (0, 0), "words": (1, 0)}, [("CNN", "RNN", "")])
+        plotting.diagram({"CNN": (0, 0), "words": (1, 0)}, [("CNN", "RNN", "")])
 
 
 def test_a_batch_of_the_pictures_asked_for(tmp_path):
@@ -225,7 +224,7 @@ def test_a_batch_of_the_pictures_asked_for(tmp_path):
                 Image.new("RGB", (8, 8), (80 * number, 20 * index, 0)).save(tmp_path / split / name / f"{index}.png")
     data = loaders.image_folder(tmp_path, size=8, val_fraction=0.0)
     images = transfer.batch_of(data.train.dataset, torch.tensor([5, 1]))
-    shown = loaders.Prepare().undo(images)[:, :, 0, 0].mul(255).round()
+    shown = loaders.Preprocess().undo(images)[:, :, 0, 0].mul(255).round()
     assert images.shape == (2, 3, 8, 8)
     assert shown.tolist() == [[80, 40, 0], [0, 20, 0]]
 

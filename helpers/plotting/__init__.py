@@ -1,45 +1,75 @@
 """Figures: data in, a matplotlib ``Figure`` out, with a text for those who cannot see it.
 
 Each function returns a figure that carries its alternative text; ``show(figure)`` displays it *with* that text, which
-``plt.show()`` cannot. Colours are the Okabe-Ito set, safe for colour-blind eyes, and never the only sign.
+``plt.show()`` cannot. Colours are the kit's palette, safe for colour-blind eyes, and never the only sign.
+
+The figures of one subject stand in files of their own, and are names of ``plotting`` too: ``plotting.bands`` (runs
+over several seeds), ``plotting.feature_maps``, ``plotting.cumulative``, ``plotting.activation_functions`` ...
 """
 
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import math
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
+import matplotlib.figure
 import numpy as np
-import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from helpers.loaders import Part
-from helpers.svg import screen
+from helpers.svg import BLUE, GREEN, ORANGE, PURPLE, SKY, screen
+from helpers.svg import VERMILION as RED
 from helpers.svg.screen import projector as projector  # plotting.projector() is what a lecturer calls
-from helpers.training import Evaluation, History
 
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442",
-)  # fmt: skip
+if TYPE_CHECKING:  # for their types: torch is not loaded for a bar chart
+    from torch import Tensor
+
+    from helpers.loaders import Subset
+    from helpers.training import Evaluation, History
+
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 STYLES = ("-", "--", ":", "-.")  # beside the colour, so that a line is known without it
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DPI = 90
 TITLE, TEXT = 14, 12  # points: readable from the back row when a notebook is projected
 
+_ELSEWHERE = {  # file: figures that are found here too, loaded when they are asked for
+    "runs": ("bands",),
+    "activations": ("feature_maps", "filter_slices", "cam_overlay", "box_on_picture"),
+    "networks": ("weights_against_work", "cumulative", "shares"),
+    "recipe": (
+        "activation_functions", "by_depth", "scatters", "descents", "norm_axes", "gallery", "learning_rates",
+        "picture_map", "diagram",
+    ),
+}  # fmt: skip
 
-def show(figure: Figure, *, alt: str | None = None) -> None:
+
+def __getattr__(name: str) -> Any:
+    for file, names in _ELSEWHERE.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{file}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that is not displayed by itself, and carries its alternative text."""
+
+    alt: str = ""
+
+
+def show(figure: matplotlib.figure.Figure, *, alt: str | None = None) -> None:
     """Display ``figure`` in the notebook with its alternative text; ``alt`` replaces the text it carries."""
+    import matplotlib.pyplot as plt
     from IPython.display import display
 
-    text = alt or getattr(figure, "alt", None)
+    text = alt or (figure.alt if isinstance(figure, Figure) else "")
     if not text:
         raise ValueError("This figure has no alternative text yet: show(figure, alt='what one sees in it').")
     image = base64.b64encode(_png(figure)).decode()
@@ -47,7 +77,7 @@ def show(figure: Figure, *, alt: str | None = None) -> None:
     plt.close(figure)  # forgets a figure that came from plt.figure(), so that it is not shown twice
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: matplotlib.figure.Figure) -> bytes:
     """The figure as PNG with a palette of 256 colours: photos take a third of the room in the notebook."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=DPI * screen.scale())
@@ -55,34 +85,40 @@ def _png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def _in_256_colours(picture: Image.Image) -> Image.Image:
+def _in_256_colours(image: Image.Image) -> Image.Image:
     """The palette is spread over all colours that occur, then moved to the middle of those that it stands for.
 
     The usual median cut gives nearly all of it to a photo, and leaves bands in a colour bar beside it.
     """
     levels = [round(round(value / 255 * 31) * 255 / 31) for value in range(256)]  # 32 of each channel: a photo in time
-    few_change = picture.width * picture.height // 100  # k-means ends when at most so many pixels change their colour
-    return picture.point(levels * 3).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=few_change)
+    few_change = image.width * image.height // 100  # k-means ends when at most so many pixels change their colour
+    return image.point(levels * 3).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=few_change)
 
 
-def new_figure(width: float = 8, height: float = 4, *, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
+# ---- what every figure is made with ------------------------------------------------------------------------------
+
+
+def new_figure(
+    width: float = 8, height: float = 4, *, rows: int = 1, columns: int = 1, title: str = ""
+) -> tuple[Figure, np.ndarray]:
     """A figure of ``width`` x ``height`` inches that is not displayed by itself, and its axes ``(rows, columns)``."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.tick_params(labelsize=TEXT)
+    if title:
+        most = max(12, int(9.5 * width))  # letters that fit side by side
+        figure.suptitle("\n".join(textwrap.fill(line, most) for line in title.splitlines()), fontsize=TITLE)
     return figure, axes
 
 
 def tiles(count: int, columns: int, *, width: float, height: float, title: str = "") -> tuple[Figure, list[Axes]]:
-    """A figure with room for ``count`` pictures, each ``width`` x ``height`` inches, row by row; no frames."""
+    """A figure with room for ``count`` images, each ``width`` x ``height`` inches, row by row; no frames."""
     columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    figure, axes = new_figure(width * columns, height * rows + 0.4 * bool(title), rows=rows, columns=columns)
+    rows, above = math.ceil(count / columns), 0.4 * bool(title)
+    figure, axes = new_figure(width * columns, height * rows + above, rows=rows, columns=columns, title=title)
     for axis in axes.flat:
         axis.axis("off")
-    if title:
-        figure.suptitle(_wrapped(title, width * columns), fontsize=TITLE)
     return figure, list(axes.flat)
 
 
@@ -92,7 +128,40 @@ def with_alt(figure: Figure, alt: str) -> Figure:
     return figure
 
 
-def sample_grid(part: Part, classes: Sequence[str], *, per_class: int = 6, title: str = "") -> Figure:
+def look(number: int) -> dict[str, Any]:
+    """Colour, line style and marker of line ``number``, for ``axis.plot``."""
+    return {
+        "color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)],
+        "marker": MARKERS[number % len(MARKERS)],
+    }  # fmt: skip
+
+
+def finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
+    """Title, labels and a grid, as every diagram of the kit has them."""
+    axis.set_title(title, fontsize=TITLE)
+    axis.set_xlabel(x_label, fontsize=TEXT)
+    axis.set_ylabel(y_label, fontsize=TEXT)
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(figure: Figure, handles: Mapping[str, Artist] | None = None) -> None:
+    """One legend for all axes, below them in as many columns as fit; ``handles`` by what is written beside them."""
+    if handles is None:
+        pairs = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in figure.axes]
+        handles = {str(label): handle for axis in pairs for handle, label in axis}
+    column = 1.0 + 0.1 * max(map(len, handles))  # inches: the line and its name
+    most = max(1, int(figure.get_size_inches()[0] / column))
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=min(most, len(handles)),
+        fontsize=TEXT, frameon=False, handlelength=3.5,
+    )  # fmt: skip
+
+
+# ---- data, training, predictions ---------------------------------------------------------------------------------
+
+
+def sample_grid(part: Subset, classes: Sequence[str], *, per_class: int = 6, title: str = "") -> Figure:
     """The first ``per_class`` pictures of every class, one row a class, as the network gets them."""
     figure, axes = tiles(per_class * len(classes), per_class, width=1.4, height=1.65, title=title)
     labels = part.labels.numpy()
@@ -104,7 +173,7 @@ def sample_grid(part: Part, classes: Sequence[str], *, per_class: int = 6, title
     return with_alt(figure, f"{per_class} sample pictures of each class: {', '.join(classes)}. {title}")
 
 
-def picture(part: Part, index: int) -> np.ndarray:
+def picture(part: Subset, index: int) -> np.ndarray:
     """Picture ``index`` of ``part`` as ``(H, W, 3)`` in 0..1, without augmentation or normalisation."""
     pixels = part.data[int(part.indices[index])][0]
     return pixels.permute(1, 2, 0).cpu().numpy() / 255
@@ -112,20 +181,20 @@ def picture(part: Part, index: int) -> np.ndarray:
 
 def curves(histories: History | Sequence[History], *, names: Sequence[str] | None = None) -> Figure:
     """Loss and accuracy over the epochs, training beside validation; several histories for comparing runs."""
-    histories = [histories] if isinstance(histories, History) else list(histories)
+    histories = list(histories) if isinstance(histories, Sequence) else [histories]
     names = list(names or [history.model for history in histories])
-    figure, ((left, right),) = new_figure(10, 4.3 + 0.3 * len(histories), columns=2)
+    data = " and ".join(dict.fromkeys(history.data for history in histories))
+    figure, ((left, right),) = new_figure(10, 4.3 + 0.3 * len(histories), columns=2, title=data)
     for number, (history, name) in enumerate(zip(histories, names, strict=True)):
-        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
         for axis, value in ((left, "loss"), (right, "accuracy")):
             train, val = history.column(f"train_{value}"), history.column(f"val_{value}")
-            axis.plot(history.column("epoch"), train, "--", **look, mfc="white", lw=1.2, label=f"{name}, training")
-            axis.plot(history.column("epoch"), val, "-", **look, lw=2.2, label=f"{name}, validation")
+            same, epochs = look(number), history.column("epoch")
+            axis.plot(epochs, train, **same | {"linestyle": "--"}, mfc="white", lw=1.2, label=f"{name}, training")
+            axis.plot(epochs, val, **same | {"linestyle": "-"}, lw=2.2, label=f"{name}, validation")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     finish(left, "loss", "epoch", "cross-entropy")
     finish(right, "accuracy", "epoch", "correct, %")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
-    figure.suptitle(" and ".join(dict.fromkeys(history.data for history in histories)), fontsize=TITLE)
+    legend_below(figure)
     said = "; ".join(f"{name}: {_course(history)}" for name, history in zip(names, histories, strict=True))
     return with_alt(figure, f"Curves of loss and accuracy over the epochs. {said}.")
 
@@ -145,8 +214,8 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = ""
     """The confusion matrix with its counts: row = what it is, column = what the network said."""
     counts = evaluation.confusion.numpy()
     height = 2.2 + 0.7 * len(classes)
-    width = max(height + 0.8, 5.5)
-    figure, ((axis,),) = new_figure(width, height)
+    heading = title or f"{evaluation.accuracy:.1f} % correct"
+    figure, ((axis,),) = new_figure(max(height + 0.8, 5.5), height, title=heading)
     axis.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
         colour = "white" if counts[row, column] > 0.5 * counts[row].sum() else "black"
@@ -155,18 +224,14 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = ""
     axis.set_yticks(range(len(classes)), classes)
     axis.set_xlabel("the network says", fontsize=TEXT)
     axis.set_ylabel("it is", fontsize=TEXT)
-    figure.suptitle(_wrapped(title or f"{evaluation.accuracy:.1f} % correct", width), fontsize=TITLE)
     off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(off.argmax(), off.shape)
-    worst = (
-        f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)."
-        if off.max()
-        else "No mistakes."
-    )
+    worst = f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)."
+    worst = worst if off.max() else "No mistakes."
     return with_alt(figure, f"Confusion matrix, {evaluation.accuracy:.1f} % correct. {worst} {title}")
 
 
-def worst_mistakes(evaluation: Evaluation, part: Part, classes: Sequence[str], *, count: int = 8) -> Figure:
+def worst_mistakes(evaluation: Evaluation, part: Subset, classes: Sequence[str], *, count: int = 8) -> Figure:
     """The pictures on which the network was most surely wrong, with the probabilities it gave."""
     wrong = np.flatnonzero((evaluation.probabilities.argmax(dim=1) != evaluation.labels).numpy())
     if not len(wrong):
@@ -194,7 +259,7 @@ def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Seque
     """One picture ``(H, W, 3)`` beside a bar for the probability of each class (at most the ten likeliest)."""
     values = np.asarray(probabilities, dtype=float)
     order = values.argsort()[::-1][:10]
-    figure, ((left, right),) = new_figure(9, max(3.4, 1.2 + 0.4 * len(order)), columns=2)
+    figure, ((left, right),) = new_figure(9, max(3.4, 1.2 + 0.4 * len(order)), columns=2, title=title)
     left.imshow(image)
     left.axis("off")
     right.barh([classes[index] for index in order], 100 * values[order], color=BLUE)
@@ -204,13 +269,11 @@ def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Seque
     for place, index in enumerate(order):
         right.text(100 * values[index] + 1, place, f"{100 * values[index]:.1f} %", va="center", fontsize=TEXT)
     finish(right, "", "probability, %", "")
-    if title:
-        figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
     top = f"{classes[order[0]]} with {100 * values[order[0]]:.0f} %"
     return with_alt(figure, f"A picture and the probability of each class; most likely {top}. {title}")
 
 
-def channels(pixels: torch.Tensor, *, title: str = "") -> Figure:
+def channels(pixels: Tensor, *, title: str = "") -> Figure:
     """A colour picture ``(3, H, W)`` uint8 beside its red, green and blue values in grey."""
     figure, axes = tiles(4, 4, width=2.5, height=2.8, title=title)
     values = pixels.cpu().numpy()
@@ -223,7 +286,7 @@ def channels(pixels: torch.Tensor, *, title: str = "") -> Figure:
     return with_alt(figure, f"{title} (values from 0 to 255; {', '.join(means)}).")
 
 
-def maps(named: dict[str, torch.Tensor], *, columns: int = 5, title: str = "") -> Figure:
+def maps(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
     """Activation maps ``(H, W)`` side by side in grey, each on its own scale from its lowest to its highest value."""
     figure, axes = tiles(len(named), columns, width=2.1, height=2.4, title=title)
     for axis, (name, values) in zip(axes, named.items(), strict=False):
@@ -246,11 +309,11 @@ def filters(weight: np.ndarray, *, columns: int = 16, title: str = "") -> Figure
 
 
 def bars(
-    values: dict[str, float],
+    values: Mapping[str, float],
     *,
     title: str,
     unit: str,
-    spread: dict[str, tuple[float, float]] | None = None,
+    spread: Mapping[str, tuple[float, float]] | None = None,
     apart: Collection[str] = (),
 ) -> Figure:
     """One labelled bar a name; ``spread`` holds (lowest, highest) for its whiskers, the title should say of what.
@@ -259,36 +322,24 @@ def bars(
     """
     if unknown := set(apart) - set(values):
         raise ValueError(f"apart names {sorted(unknown)}, but the bars are {list(values)}.")
-    names = list(values)
+    names, means = list(values), np.array(list(values.values()), dtype=float)
     ends = [spread[name] if spread else (value, value) for name, value in values.items()]
-    means, (lows, highs) = np.array(list(values.values())), np.transpose(ends)
+    lows, highs = np.transpose(ends)
     whiskers = np.stack([means - lows, highs - means]).clip(min=0)  # the mean of equal numbers may differ in rounding
-    figure, ((axis,),) = new_figure(9, 1.4 + 0.5 * len(names))
-    drawn = axis.barh(names, list(values.values()), xerr=whiskers if spread else None, color=BLUE, capsize=4)
+    figure, ((axis,),) = new_figure(9, 1.4 + 0.5 * len(names), title=title)
+    drawn = axis.barh(names, means, xerr=whiskers if spread else None, color=BLUE, capsize=4)
     for name, bar in zip(names, drawn, strict=True):
         if name in apart:
             bar.set(facecolor="#BBBBBB", edgecolor="#555555", hatch="//")
     axis.invert_yaxis()
-    highest = max(high for _, high in ends)
-    for place, (value, (_, high)) in enumerate(zip(values.values(), ends, strict=True)):
-        axis.text(high + 0.01 * highest, place, f"{value:.1f} {unit}", va="center", fontsize=TEXT)
-    axis.set_xlim(0, 1.2 * highest or 1)
-    figure.suptitle(_wrapped(title, 9), fontsize=TITLE)
+    left, right = min(0.0, *lows), max(0.0, *highs)
+    room = 0.2 * (right - left) or 1.0  # for the numbers beside the bars
+    axis.set_xlim(left - room * bool(min(means) < 0), right + room * bool(max(means) >= 0))
+    axis.axvline(0, color="black", lw=0.8)
+    for place, (value, low, high) in enumerate(zip(means, lows, highs, strict=True)):
+        x, side = (high + 0.05 * room, "left") if value >= 0 else (low - 0.05 * room, "right")
+        axis.text(x, place, f"{value:.1f} {unit}", va="center", ha=side, fontsize=TEXT)
     finish(axis, "", unit, "")
     ranges = [f" ({low:.1f} to {high:.1f})" if spread else "" for low, high in ends]
     said = ", ".join(f"{name} {value:.1f} {unit}{r}" for (name, value), r in zip(values.items(), ranges, strict=True))
     return with_alt(figure, f"{title}: {said}")
-
-
-def finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
-    """Title, labels and a grid, as every diagram of the kit has them."""
-    axis.set_title(title, fontsize=TITLE)
-    axis.set_xlabel(x_label, fontsize=TEXT)
-    axis.set_ylabel(y_label, fontsize=TEXT)
-    axis.grid(alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _wrapped(title: str, inches: float) -> str:
-    """``title`` in lines that fit on a figure of this width."""
-    return textwrap.fill(title, max(12, int(9.5 * inches)))

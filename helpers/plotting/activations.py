@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.plotting import ORANGE, TEXT, TITLE, new_figure, tiles, with_alt
+from helpers.plotting import ORANGE, TEXT, Figure, new_figure, tiles, with_alt
 
 Picture = np.ndarray | torch.Tensor  # (H, W, 3) in 0..1, as ``loaders.as_image`` gives it
 
@@ -104,7 +103,8 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     top, left, bottom, right = box
     if bottom <= top or right <= left:
         raise ValueError(f"box={tuple(box)} must be (top, left, bottom, right) with top < bottom and left < right.")
-    figure, ((whole, part),) = new_figure(8, 4.4, columns=2)
+    said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
+    figure, ((whole, part),) = new_figure(8, 4.4, columns=2, title="\n".join(filter(None, [title, said])))
     for axis in (whole, part):
         axis.set_facecolor("white")
         _padding(axis, box)
@@ -117,10 +117,8 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     whole.set_ylim(max(bottom, height), min(top, 0) - 1)
     part.set_xlim(left - 0.5, right - 0.5)
     part.set_ylim(bottom - 0.5, top - 0.5)
-    said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
     whole.set_title("the picture", fontsize=TEXT)
     part.set_title("what the cell sees", fontsize=TEXT)
-    figure.suptitle("\n".join(filter(None, [title, said])), fontsize=TITLE)
     return with_alt(
         figure, f"{title} A picture of {height} x {width} px with a frame around {said}; beside it that part."
     )

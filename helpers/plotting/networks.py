@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from helpers.dissect.rows import WEIGHT_KINDS, Row
 from helpers.dissect.tables import Stage
-from helpers.plotting import BLUE, GREEN, SKY, TEXT, TITLE, new_figure, with_alt
+from helpers.plotting import BLUE, GREEN, SKY, TEXT, TITLE, Figure, legend_below, new_figure, with_alt
 
 if TYPE_CHECKING:
     from helpers.dissect import Dissection
@@ -26,7 +26,8 @@ def weights_against_work(dissections: Dissection | Sequence[Dissection]) -> Figu
     """For each network a bar of all its weights and one of all its work, divided by the kind of layer."""
     networks = list(dissections) if isinstance(dissections, Sequence) else [dissections]
     figure, ((axis,),) = new_figure(10, 1.8 + 1.2 * len(networks))
-    said, labels = [], []
+    said: list[str] = []
+    labels: list[str] = []
     for network in networks:
         for name in ("params", "macs"):
             parts = shares(network, name)
@@ -38,8 +39,7 @@ def weights_against_work(dissections: Dissection | Sequence[Dissection]) -> Figu
     axis.set_xlim(0, 100)
     axis.set_xlabel("share, %", fontsize=TEXT)
     axis.spines[["top", "right"]].set_visible(False)
-    handles = {_WORDS[kind]: _patch(axis, kind) for kind in _LOOKS}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
+    legend_below(figure, _patches(axis))
     return with_alt(figure, ". ".join(said) + ".")
 
 
@@ -68,9 +68,7 @@ def cumulative(dissection: Dissection, *, figures: Sequence[str] = ("params", "m
         said.append(f"most of the {_FIGURES[name]} at {largest}: {sums[largest]:.0f} %")
     names = [part.name for part in parts]
     axes[-1, 0].set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
-    handles = {_WORDS[kind]: _patch(axes[0, 0], kind) for kind in _LOOKS}
-    handles["all before"] = axes[0, 0].bar([0], [0], color=_BEFORE)
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
+    legend_below(figure, {**_patches(axes[0, 0]), "all before": axes[0, 0].bar([0], [0], color=_BEFORE)[0]})
     return with_alt(figure, f"{dissection.model} from the first layer to the last: {'; '.join(said)}.")
 
 
@@ -118,6 +116,9 @@ def _bar(axis: Axes, place: int, parts: dict[str, float]) -> None:
         left += value
 
 
-def _patch(axis: Axes, kind: str) -> object:
-    colour, hatch = _LOOKS[kind]
-    return axis.bar([0], [0], color=colour, hatch=hatch, edgecolor="white")
+def _patches(axis: Axes) -> dict[str, Artist]:
+    """A patch for the legend by what it means."""
+    return {
+        _WORDS[kind]: axis.bar([0], [0], color=colour, hatch=hatch, edgecolor="white")[0]
+        for kind, (colour, hatch) in _LOOKS.items()
+    }

@@ -1,32 +1,38 @@
-"""Figures of the training recipe: activation functions, statistics by depth, scatters, descents, axes of norms."""
+"""Figures of how networks are trained and reused: activation functions, statistics by depth, norms, feature maps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from helpers.activations.statistics import Layer
+from helpers.loaders import as_image
 from helpers.plotting import (
     BLUE,
-    COLOURS,
-    MARKERS,
     ORANGE,
     RED,
-    STYLES,
     TEXT,
     TITLE,
+    Figure,
     finish,
+    legend_below,
+    look,
     new_figure,
     tiles,
     with_alt,
-)
+)  # fmt: skip
+from helpers.plotting.runs import bands
+from helpers.svg import BLUE_TINT
+
+if TYPE_CHECKING:
+    from helpers.activations.statistics import Layer
 
 NORMS = {  # which of (picture, channel, place) share one mean
     "batch norm": (True, False, True),
@@ -44,38 +50,35 @@ def activation_functions(functions: Mapping[str, Callable[[Tensor], Tensor]]) ->
         x = torch.linspace(-5, 5, 401, dtype=torch.float64, requires_grad=True)
         y = function(x)
         (slope,) = torch.autograd.grad(y.sum(), x)
-        look = {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 2.2}
-        left.plot(x.detach(), y.detach(), label=name, **look)
-        right.plot(x.detach(), slope, **look)
+        style = look(number) | {"marker": "", "lw": 2.2}
+        left.plot(x.detach(), y.detach(), label=name, **style)
+        right.plot(x.detach(), slope, **style)
         said.append(f"{name} from {y.min().item():.2f} to {y.max().item():.2f}, slope {slope[-1].item():.2f} at 5")
     left.set_ylim(-1.6, 3.2)
     for axis, title in ((left, "what comes out"), (right, "slope: what the gradient is multiplied by")):
         finish(axis, title, "what goes in", "")
-    _legend(figure, left)
+    legend_below(figure)
     return with_alt(figure, f"Activation functions and their slopes between -5 and 5: {'; '.join(said)}.")
 
 
 def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure:
     """Standard deviation of the activations and size of the gradients, layer by layer; logarithmic. Zeros are left out.
 
-    ``named`` holds what ``layer_statistics.watch`` tells of one network each.
+    ``named`` holds what ``activations.statistics.watch`` tells of one network each.
     """
-    figure, ((left, right),) = new_figure(11, 5.2, columns=2)
+    figure, ((left, right),) = new_figure(11, 5.2, columns=2, title=title)
     for number, (name, layers) in enumerate(named.items()):
         depth = range(1, len(layers) + 1)
-        look = {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 2.2}
         sides = {"activations": (left, [x.std for x in layers]), "gradients": (right, [x.gradient for x in layers])}
         silent = [what for what, (_, values) in sides.items() if not any(values)]
         label = f"{name}: all {' and '.join(silent)} 0, not drawn" if silent else name
         for axis, values in sides.values():
-            axis.plot(depth, [v or np.nan for v in values], marker=MARKERS[number % len(MARKERS)], label=label, **look)
+            axis.plot(depth, [v or np.nan for v in values], **look(number), lw=2.2, label=label)
     for axis, what in ((left, "forward: spread of the activations"), (right, "backward: size of the gradients")):
         axis.set_yscale("log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         finish(axis, what, "layer", "")
-    _legend(figure, left)
-    if title:
-        figure.suptitle(title, fontsize=TITLE)
+    legend_below(figure)
     said = "; ".join(f"{name}: {_ratio(layers)}" for name, layers in named.items())
     return with_alt(figure, f"{title} Activations forward and gradients backward, by layer. {said}.")
 
@@ -93,7 +96,7 @@ def _ratio(layers: Sequence[Layer]) -> str:
 
 def scatters(named: Mapping[str, Tensor], *, title: str = "", labels: tuple[str, str] = ("", "")) -> Figure:
     """Points ``(N, 2)`` side by side, each on axes of equal scale, with the zero lines."""
-    figure, (axes,) = new_figure(3.4 * len(named), 3.8, columns=len(named))
+    figure, (axes,) = new_figure(3.4 * len(named), 3.8, columns=len(named), title=title)
     said = []
     for axis, (name, points) in zip(axes, named.items(), strict=True):
         x, y = points.T.tolist()
@@ -108,8 +111,6 @@ def scatters(named: Mapping[str, Tensor], *, title: str = "", labels: tuple[str,
             f"{name}: standard deviations {spread[0].item():.2f} and {spread[1].item():.2f}, "
             f"correlation {abs(correlation):.2f}"
         )
-    if title:
-        figure.suptitle(title, fontsize=TITLE)
     return with_alt(figure, f"{title} Clouds of points. {'; '.join(said)}.")
 
 
@@ -119,7 +120,7 @@ def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str =
     Args:
         named: title -> (Hessian ``(2, 2)``, minimum ``(2,)``, path ``(T, 2)``).
     """
-    figure, (axes,) = new_figure(4.6 * len(named), 5.2, columns=len(named))
+    figure, (axes,) = new_figure(4.6 * len(named), 5.2, columns=len(named), title=title)
     said = []
     for axis, (name, (hessian, minimum, path)) in zip(axes, named.items(), strict=True):
         reach = 1.25 * float((path - minimum).abs().max())
@@ -134,8 +135,6 @@ def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str =
         finish(axis, name, "first weight", "second weight")
         low, high = torch.linalg.eigvalsh(hessian).tolist()
         said.append(f"{name}: the steepest direction curves {high / low:.0f} times as much as the flattest")
-    if title:
-        figure.suptitle(title, fontsize=TITLE)
     return with_alt(
         figure, f"{title} Level lines of the loss, a star at its minimum, descent in red. {'; '.join(said)}."
     )
@@ -165,11 +164,9 @@ def norm_axes() -> Figure:
 
 def _box(axis: Axes, n: int, c: int, place: int, together: bool) -> None:
     """One number of a batch as a small square; pictures further back are drawn up to the right, and first."""
-    depth = 0.55 * n
-    look = {"facecolor": ORANGE, "hatch": "////"} if together else {"facecolor": "#E8E8E8"}
-    axis.add_patch(
-        Rectangle((c + depth, place + depth), 0.96, 0.96, edgecolor="#555555", lw=0.5, zorder=10 - n, **look)
-    )
+    depth, colour, hatch = 0.55 * n, ORANGE if together else "#E8E8E8", "////" if together else ""
+    corner = (c + depth, place + depth)
+    axis.add_patch(Rectangle(corner, 0.96, 0.96, fc=colour, hatch=hatch, ec="#555555", lw=0.5, zorder=10 - n))
 
 
 def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
@@ -181,34 +178,6 @@ def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -
         axis.imshow(values, interpolation="nearest")
         axis.set_title(name, fontsize=TEXT)
     return with_alt(figure, f"{title}: {', '.join(name.replace(chr(10), ' ') for name in named)}.")
-
-
-def over_settings(
-    named: Mapping[str, Sequence[Sequence[float]]],
-    places: Sequence[float],
-    *,
-    x_label: str,
-    y_label: str,
-    title: str = "",
-) -> Figure:
-    """One line a name: the mean over the seeds at every place, with a band from the lowest to the highest seed.
-
-    ``named`` holds for each name one list of numbers, one a seed, for every entry of ``places``.
-    """
-    figure, ((axis,),) = new_figure(8, 4.6)
-    x = range(len(places))
-    said = []
-    for number, (name, values) in enumerate(named.items()):
-        colour, means = COLOURS[number % len(COLOURS)], [float(np.mean(seeds)) for seeds in values]
-        axis.fill_between(x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2, lw=0)
-        style, marker = STYLES[number % len(STYLES)], MARKERS[number % len(MARKERS)]
-        axis.plot(x, means, style, color=colour, marker=marker, lw=2.2, label=name)
-        said.append(f"{name} {', '.join(f'{mean:.0f}' for mean in means)}")
-    axis.set_xticks(x, [str(place) for place in places])
-    axis.legend(fontsize=TEXT, frameon=False)
-    finish(axis, title, x_label, y_label)
-    at = ", ".join(map(str, places))
-    return with_alt(figure, f"{title}: {y_label} for {x_label} {at}; mean and range of the seeds. {'; '.join(said)}.")
 
 
 def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: float, title: str = "") -> Figure:
@@ -224,8 +193,63 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: f
     return with_alt(figure, f"{title} Loss over the learning rate; lowest near {best:.1g}, chosen {chosen:.1g}.")
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
-    figure.legend(
-        *axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False,
-        handlelength=3.5,
-    )  # fmt: skip
+def picture_map(
+    points: Tensor, images: Tensor, labels: Tensor, classes: Sequence[str], *, title: str = ""
+) -> Figure:
+    """``images`` ``(N, 3, H, W)``, normalised, drawn small at ``points`` ``(N, 2)``, framed in their class's colour."""
+    figure, ((axis,),) = new_figure(9, 7, title=title)
+    spots = points.cpu().numpy()
+    for spot, image, label in zip(spots, images, labels.tolist(), strict=True):
+        frame = {"edgecolor": look(label)["color"], "lw": 2.5, "facecolor": "none"}
+        box = OffsetImage(as_image(image[None]).numpy(), zoom=26 / image.shape[1])
+        axis.add_artist(AnnotationBbox(box, spot, pad=0.1, bboxprops=frame))
+    for label, name in enumerate(classes):
+        middle = spots[labels.cpu().numpy() == label].mean(axis=0)
+        frame = {"edgecolor": look(label)["color"], "facecolor": "white", "boxstyle": "round"}
+        axis.annotate(name, middle, ha="center", va="center", fontsize=TITLE, bbox=frame, zorder=9)
+    low, high = spots.min(axis=0), spots.max(axis=0)
+    margin = 0.06 * (high - low) + 1e-9
+    axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    axis.set_ylim(low[1] - margin[1], high[1] + margin[1])
+    axis.set_xticks([])
+    axis.set_yticks([])
+    said = f"{len(spots)} small pictures laid out by their features, framed by class: {', '.join(classes)}"
+    return with_alt(figure, f"{title}. {said}.")
+
+
+def diagram(
+    boxes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str, str]], *, title: str = ""
+) -> Figure:
+    """Named ``boxes`` at their places (x, y), joined by ``arrows`` (from, to, what is said on the arrow).
+
+    x and y count columns and rows of boxes. ValueError for an arrow to a box that is not there.
+    """
+    if missing := [name for first, second, _ in arrows for name in (first, second) if name not in boxes]:
+        raise ValueError(f"There is no box {missing[0]!r}; there are {', '.join(boxes)}.")
+    x, y = zip(*boxes.values(), strict=True)
+    width, height = 2.2 * (max(x) - min(x) + 1), 1.3 * (max(y) - min(y) + 1) + 0.6
+    figure, ((axis,),) = new_figure(width, height, title=title)
+    axis.axis("off")
+    axis.set_xlim(min(x) - 0.5, max(x) + 0.5)
+    axis.set_ylim(min(y) - 0.6, max(y) + 0.6)
+    for first, second, word in arrows:
+        (x1, y1), (x2, y2) = boxes[first], boxes[second]
+        arrow = {"arrowstyle": "-|>", "color": "0.25", "lw": 1.8, "shrinkA": 34, "shrinkB": 36}
+        axis.annotate("", (x2, y2), (x1, y1), arrowprops=arrow)
+        middle = ((x1 + x2) / 2, (y1 + y2) / 2)
+        axis.annotate(word, middle, (0, 7), textcoords="offset points", ha="center", fontsize=TEXT)
+    for name, place in boxes.items():
+        frame = {"boxstyle": "round,pad=0.5", "facecolor": BLUE_TINT, "edgecolor": BLUE}
+        axis.annotate(name, place, ha="center", va="center", fontsize=TEXT, bbox=frame)
+    said = "; ".join(f"{first}, {word or 'to'}: {second}" for first, second, word in arrows)
+    return with_alt(figure, f"{title}. Boxes and arrows: {' '.join(said.split())}.")
+
+
+# ---- names of last term, which students' older copies call ---------------------------------------------------------
+
+curves = bands
+
+
+def over_settings(named: Mapping[str, Sequence[Sequence[float]]], places: Sequence[float], **labels: Any) -> Figure:
+    """``bands`` in one panel; ``named`` holds for each name the numbers of the seeds at every place."""
+    return bands({"": {name: list(zip(*values, strict=True)) for name, values in named.items()}}, places, **labels)
