@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import regnet
 
-from helpers import dissect, models
+from helpers import activations, dissect, models
+from helpers.dissect import trace
 
 TRANSFORMERS = ("vit_", "swin_", "maxvit")  # attention: neither its work nor its receptive field is that of a CNN
 CNNS = [n for n in torchvision.models.list_models(module=torchvision.models) if not n.startswith(TRANSFORMERS)]
@@ -72,6 +73,7 @@ def test_macs_and_params_are_torchvisions(name: str) -> None:
         else:
             assert dissection.params == weights.meta["num_params"]
         assert all(row.receptive_field != "n/a" for row in dissection.rows)
+        assert not any("branches meet" in note for note in dissection.notes)
 
 
 @pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1", "mobilenet_v2", "densenet121", "resnext50_32x4d"])
@@ -82,6 +84,45 @@ def test_macs_are_half_the_flops_that_pytorch_counts(name: str, size: tuple[int,
     with counter, torch.no_grad():
         model(torch.empty(1, 3, *size, device="meta"))
     assert dissect.layers(model, size).macs * 2 == counter.get_total_flops()
+
+
+class Decoder(nn.Module):
+    """Transposed convolutions of every dimension, with groups, as layers and as functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 6, 3, stride=2, padding=1, output_padding=1, groups=2)
+        self.filters = nn.Parameter(torch.empty(6, 4, 2, 2))
+        self.line, self.volume = nn.ConvTranspose1d(4, 2, 3, stride=3), nn.ConvTranspose3d(2, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv_transpose2d(self.up(self.down(x)), self.filters, stride=2)
+        x = self.line(x.flatten(2))
+        return self.volume(x.view(x.size(0), 2, 3, 8, -1))
+
+
+def test_macs_of_transposed_convolutions_are_half_the_flops_that_pytorch_counts() -> None:
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        Decoder()(torch.empty(1, 3, 16, 12))
+    dissection = dissect.layers(Decoder(), (16, 12))
+    assert dissection.traced and dissection.macs * 2 == counter.get_total_flops()
+    kinds = {row.name: row.kind for row in dissection.rows}
+    assert {kinds[name] for name in ("down", "up", "conv_transpose2d", "line", "volume")} == {"conv"}
+
+
+def test_layers_are_known_by_their_class_not_by_its_name() -> None:
+    class Filters(nn.Conv2d):
+        pass
+
+    class Convincing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else x  # cannot be traced: layers are seen as they are
+
+    convolution, other = dissect.layers(nn.Sequential(Filters(3, 4, 3), Convincing()), 8).rows
+    assert (convolution.type, convolution.kind, convolution.macs) == ("Filters", "conv", 4 * 27 * 36)
+    assert (other.type, other.kind) == ("Convincing", "other")
 
 
 @pytest.mark.parametrize(
@@ -250,6 +291,23 @@ def test_branches_that_step_differently_have_no_field() -> None:
     assert "At add branches meet whose cells lie 1 px and 2 px apart" in dissection.notes[0]
 
 
+def test_a_field_is_not_claimed_where_padding_takes_pixels_from_elsewhere() -> None:
+    modes = ("zeros", "reflect", "replicate", "circular")
+    layers = {mode: nn.Conv2d(3, 3, 3, padding=1, padding_mode=mode) for mode in modes}
+    layers |= {"none": nn.Conv2d(3, 3, 3, padding_mode="circular"), "same": nn.Conv2d(3, 3, 3, padding="same")}
+    layers |= {layer.__name__: layer(1) for layer in (nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d)}
+    fields = {name: dissect.layers(nn.Sequential(layer), (3, 8, 8)).rows[0].receptive_field
+              for name, layer in layers.items()}  # fmt: skip
+    known = {"zeros": 3, "none": 3, "same": 3, "ZeroPad2d": 1}
+    assert fields == dict.fromkeys(fields, "n/a") | known
+
+    class Wrapped(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.pad(x, (1, 1, 1, 1), mode="circular")
+
+    assert dissect.layers(Wrapped(), (3, 8, 8)).rows[0].receptive_field == "n/a"
+
+
 @pytest.mark.parametrize(("size", "expected"), [(224, 195), (256, 227), (63, 195)], ids=["6 to 6", "7 to 6", "1 to 6"])
 def test_adaptive_pooling_widens_the_field_only_where_it_pools(size: int, expected: int) -> None:
     row = dissect.layers(empty("alexnet"), size).find("avgpool")
@@ -276,6 +334,19 @@ def test_the_callers_model_is_only_read() -> None:
     assert torch.equal(random, torch.get_rng_state())
     assert not seen
     assert len(model.features[0]._forward_hooks) == 1
+
+
+def test_a_copy_for_tracing_has_no_numbers_and_no_hooks_and_shares_what_was_shared() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    model[1].note = torch.zeros(3)  # an attribute that is no buffer
+    model[0].register_forward_hook(lambda *args: pytest.fail("a hook of the caller was called"))
+    copied = trace.meta_copy(model)
+    tensors = [*copied.parameters(), *copied.buffers(), copied[1].note]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert copied[2].weight is copied[0].weight is not model[0].weight
+    assert not copied[0]._forward_hooks and len(model[0]._forward_hooks) == 1
+    assert not copied.training and model.training
 
 
 def test_random_numbers_are_kept_where_forward_draws_them() -> None:
@@ -494,6 +565,19 @@ def test_an_untraceable_network_falls_back_and_says_where(broken: type, line: st
     conv = dissection.find("conv")
     assert (conv.output_shape[-3:], conv.params, conv.kernel_size) == ((8, 30, 30), 224, 3)
     assert {row.receptive_field for row in dissection.rows} == {"n/a"}
+
+
+@pytest.mark.parametrize("function", ["_owner", "_function_name", "_numbered"])
+def test_our_own_mistakes_are_not_taken_for_an_untraceable_network(
+    function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> str:
+        raise KeyError("a mistake of the kit")
+
+    monkeypatch.setattr(trace, function, broken)
+    for look in (lambda: dissect.layers(FunctionalLeNet(), 32), lambda: activations.nodes(FunctionalLeNet())):
+        with pytest.raises(KeyError, match="a mistake of the kit"):
+            look()
 
 
 def test_the_fallback_counts_as_the_tracer_does() -> None:
