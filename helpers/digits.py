@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from PIL import Image
 from torch import Tensor
 from torchvision.datasets.utils import check_integrity
 
-from helpers import datasets, machine
-from helpers.datasets import DataError
+from helpers import machine
+from helpers.datasets import DataError, standin
 
 STANDIN = "digits_standin"
 SIZES = {  # pictures for training and for the test
@@ -55,15 +54,7 @@ def choose(online: str) -> str:
         ValueError: no such data set.
     """
     _check(online)
-    if is_ready(online):
-        print(f"Using {online}: it is on this machine.")
-        return online
-    if machine.can_reach(_address(online)):
-        print(f"Using {online}: it will be downloaded.")
-        return online
-    why = "KIT_OFFLINE=1 is set" if machine.offline() else "its server cannot be reached"
-    print(f"Using {STANDIN} in place of {online}: {online} is not on this machine and {why}.")
-    return STANDIN
+    return machine.choose(online, [STANDIN], is_ready=is_ready, url=_address(online))
 
 
 def can_have(name: str) -> bool:
@@ -97,8 +88,7 @@ def load(name: str, *, train: int | None = None, test: int | None = None) -> Dig
         if wanted is not None and not 1 <= wanted <= most:
             raise ValueError(f"{part}={wanted} must be from 1 to {most:,}, what {name} has. None takes all.")
     if name == STANDIN:
-        folder = datasets.fetch(STANDIN)
-        (images, labels), (others, other_labels) = _read(folder / "train"), _read(folder / "test")
+        (images, labels), (others, other_labels) = map(_mixed, standin.digits().values())
         classes = tuple("0123456789")
     else:
         first, second = _bring(name)
@@ -141,7 +131,7 @@ def _bring(name: str) -> tuple[torchvision.datasets.VisionDataset, torchvision.d
     ready = is_ready(name)
     if not ready and machine.offline():
         raise DataError(
-            f"{name} is not on this machine and KIT_OFFLINE=1 is set. Put its files into "
+            f"{name} is not on this machine and {machine.no_network()}. Put its files into "
             f"{_archives(name)[0][0].parent}, remove KIT_OFFLINE, or work with {STANDIN}."
         )
     try:
@@ -162,10 +152,9 @@ def _tensors(part: torchvision.datasets.VisionDataset) -> tuple[Tensor, Tensor]:
 # --- the kit's ------------------------------------------------------------------------------------------------------
 
 
-def _read(folder: Path) -> tuple[Tensor, Tensor]:
+def _mixed(drawn: np.ndarray) -> tuple[Tensor, Tensor]:
     """The drawn digits ``(N, 1, 28, 28)`` and their labels, in an order that is always the same and mixed."""
-    paths = sorted(folder.glob("*/*.png"))
-    pixels = torch.from_numpy(np.stack([np.asarray(Image.open(path)) for path in paths])).unsqueeze(1)
-    labels = torch.tensor([int(path.parent.name) for path in paths])
-    order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(0))
-    return pixels[order], labels[order]
+    images = torch.from_numpy(drawn).reshape(-1, 1, 28, 28)
+    labels = torch.arange(10).repeat_interleave(drawn.shape[1])
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    return images[order], labels[order]

@@ -18,7 +18,7 @@ import importlib.util
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 KIT_NAME = "cnn-course-kit"
@@ -89,6 +89,27 @@ def can_reach(url: str, *, timeout: float = 4.0) -> bool:
         return False
     _reached.add(url)
     return True
+
+
+def no_network(whose: str = "its") -> str:
+    """Why something did not come over the network, as half a sentence."""
+    return "KIT_OFFLINE=1 is set" if offline() else f"{whose} server cannot be reached"
+
+
+def choose(online: str, offline: Sequence[str], *, is_ready: Callable[[str], bool], url: str | None) -> str:
+    """``online`` where it is ready or its server answers; else the first of ``offline`` that is ready (or the last).
+
+    Prints in one line which, and why. ``url`` is an address of ``online``'s server.
+    """
+    if is_ready(online):
+        print(f"Using {online}: it is on this machine.")
+        return online
+    if url and can_reach(url):
+        print(f"Using {online}: it will be downloaded.")
+        return online
+    chosen = next(filter(is_ready, offline), offline[-1])
+    print(f"Using {chosen} in place of {online}: {online} is not on this machine and {no_network()}.")
+    return chosen
 
 
 def free_memory() -> int:

@@ -12,8 +12,7 @@ KIT_PROFILE    quick (CPU, lecture, CI) or full (a T4-class GPU). Default: full 
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import difflib
 
 from helpers import datasets, diagnosis, machine
 from helpers.drive import persist
@@ -32,9 +31,23 @@ def describe() -> str:
 
 
 def weights_cached(name: str) -> bool:
-    """True when torchvision's pretrained weights of model ``name`` already lie in torch's cache (TORCH_HOME)."""
-    torch_home = Path(os.environ.get("TORCH_HOME") or machine.user_cache() / "torch")
-    return any((torch_home / "hub" / "checkpoints").glob(f"{name}-*.pth"))
+    """True when pretrained weights of network ``name`` are on this machine: in torch's cache, or in the kit itself.
+
+    Raises:
+        ValueError: there is no network ``name`` with pretrained weights.
+    """
+    import torchvision  # here, so that the set-up cell does not wait for it
+
+    from helpers import models
+
+    if name == "alexnet_mini":
+        return True
+    there_are = torchvision.models.list_models(module=torchvision.models)
+    if name not in there_are:
+        close = difflib.get_close_matches(name, ["alexnet_mini", *there_are, *datasets.names()])
+        near = f"; near it are {', '.join(close)}" if close else ""
+        raise ValueError(f"There is neither a data set nor a network with weights called {name!r}{near}.")
+    return any(models.weights_file(weights).is_file() for weights in torchvision.models.get_model_weights(name))
 
 
 def choose(*, online: str, offline: str | tuple[str, ...]) -> str:
@@ -45,23 +58,15 @@ def choose(*, online: str, offline: str | tuple[str, ...]) -> str:
     histories and checkpoints.
 
     >>> runtime.choose(online="bcdp_v1", offline="bcdp_standin")   # doctest: +SKIP
+
+    Raises:
+        ValueError: there is no data set and no network of one of these names; the message names near ones.
     """
-    ready, url = _availability(online)
-    if ready:
-        print(f"Using {online}: it is on this machine.")
-        return online
-    if url and machine.can_reach(url):
-        print(f"Using {online}: it will be downloaded.")
-        return online
     names = (offline,) if isinstance(offline, str) else offline
-    chosen = next((name for name in names if _availability(name)[0]), names[-1])
-    why = "KIT_OFFLINE=1 is set" if machine.offline() else "its server cannot be reached"
-    print(f"Using {chosen} in place of {online}: {online} is not on this machine and {why}.")
-    return chosen
+    ready = {name: _is_ready(name) for name in (online, *names)}
+    url = datasets.first_url(online) if datasets.known(online) else "https://download.pytorch.org"
+    return machine.choose(online, names, is_ready=ready.__getitem__, url=url)
 
 
-def _availability(name: str) -> tuple[bool, str | None]:
-    """Does the data set or the network lie on this machine, and where does it come from?"""
-    if datasets.known(name):
-        return datasets.is_ready(name), datasets.first_url(name)
-    return weights_cached(name), "https://download.pytorch.org"
+def _is_ready(name: str) -> bool:
+    return datasets.is_ready(name) if datasets.known(name) else weights_cached(name)

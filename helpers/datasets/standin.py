@@ -10,11 +10,14 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
 from helpers.datasets.catalogue import DataSet
+
+if TYPE_CHECKING:
+    import numpy as np
 
 IMAGES = Path(__file__).with_name("standin.zip")  # train/<class>/0001.jpg ..., test/..., examples/<class>/0.png ...
 DIGITS = Path(__file__).with_name("digits_standin.npz")
@@ -38,6 +41,8 @@ def unpack(entry: DataSet, folder: Path) -> Path:
 
 def digits() -> dict[str, np.ndarray]:
     """The drawn digits by split: uint8 ``(10, N, 28, 28)``, N of each digit, 600 in "train" and 100 in "test"."""
+    import numpy as np  # here, so that a notebook's set-up cell does not wait for it
+
     with np.load(DIGITS) as arrays:
         return dict(arrays)
 

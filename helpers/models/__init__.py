@@ -92,47 +92,42 @@ def _pretrained(name: str) -> nn.Module:
     weights = _weights(name)
     try:
         return _build(name, weights)
-    except OSError as error:
-        raise WeightsUnavailable(f"The pretrained weights of {name} could not be fetched: {error}.") from error
     except Exception as error:  # torch.load names no exception for a damaged file
-        if not _file(weights).is_file():  # what came over the network was not what was published
-            raise WeightsUnavailable(f"The pretrained weights of {name} could not be fetched: {error}.") from error
-        raise WeightsUnavailable(
-            f"The file {_file(weights)} is damaged: delete it and run the cell again, and it is fetched anew."
-        ) from error
+        file, reason = weights_file(weights), f"The pretrained weights of {name} could not be fetched: {error}."
+        if file.is_file() and not isinstance(error, OSError):
+            reason = f"The file {file} is damaged: delete it and run the cell again, and it is fetched anew."
+        raise WeightsUnavailable(reason) from error
 
 
 def _weights(name: str) -> torchvision.models.WeightsEnum:
     """The published weights to use: the default ones, or older ones where only these lie on this machine."""
     choices = torchvision.models.get_model_weights(name)
-    default = choices.DEFAULT
-    if _file(default).is_file() or machine.can_reach(default.url):
+    default, file = choices.DEFAULT, weights_file(choices.DEFAULT)
+    if file.is_file() or machine.can_reach(default.url):
         return default
     for older in choices:
         # VGG16 has a set without categories: its classifier is missing.
-        if _file(older).is_file() and older.meta.get("categories"):
-            print(
-                f"{name}: the weights {default.name} cannot be had now; using {older.name}, which are on this machine."
-            )
+        if weights_file(older).is_file() and older.meta.get("categories"):
+            now = f"using {older.name}, which are on this machine"
+            print(f"{name}: the weights {default.name} cannot be had now; {now}.")
             return older
-    why = "KIT_OFFLINE=1 is set" if machine.offline() else "their server cannot be reached"
     raise WeightsUnavailable(
-        f"The pretrained weights of {name} are not on this machine and {why}. With a network, run the cell "
-        f"again; without one, put the file {_file(default).name} into {_file(default).parent}."
+        f"The pretrained weights of {name} are not on this machine and {machine.no_network('their')}. "
+        f"With a network, run the cell again; without one, put the file {file.name} into {file.parent}."
     )
 
 
 def _build(name: str, weights: torchvision.models.WeightsEnum | None) -> nn.Module:
-    has_side_heads = name in ("googlenet", "inception_v3")
-    options = {"init_weights": True} if has_side_heads and weights is None else {}
-    model = torchvision.models.get_model(name, weights=weights, **options)
-    if has_side_heads:  # in train mode these two return a tuple; without the side heads, a tensor like the others
-        model.aux_logits = False
-        model.aux1 = model.aux2 = model.AuxLogits = None
+    if name not in ("googlenet", "inception_v3"):
+        return torchvision.models.get_model(name, weights=weights)
+    model = torchvision.models.get_model(name, weights=weights, **({} if weights else {"init_weights": True}))
+    model.aux_logits = False  # with their side heads these two return a tuple in train mode
+    model.aux1 = model.aux2 = model.AuxLogits = None
     return model
 
 
-def _file(weights: torchvision.models.WeightsEnum) -> Path:
+def weights_file(weights: torchvision.models.WeightsEnum) -> Path:
+    """Where torchvision puts, and looks for, the file of these weights."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
