@@ -60,20 +60,20 @@ class DecodedImages(LazyImages):
 
     def _decode(self) -> np.ndarray:
         pixels = np.empty((len(self), 3, self.size, self.size), np.uint8)
-        bad: list[str] = []
 
-        def decode(index: int) -> None:
+        def decode(index: int) -> str:
             try:
                 pixels[index] = read_pixels(self.paths[index], size=self.size, stretch=self.stretch)
             except pictures.PictureError as error:
-                bad.append(str(error))
+                return str(error)
+            return ""
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets other threads run while it decodes
             steps = pool.map(decode, range(len(self)))
-            list(tqdm(steps, total=len(self), desc="decoding", leave=False, disable=len(self) < 5000))
+            bad = sorted(filter(None, tqdm(steps, "decoding", len(self), leave=False, disable=len(self) < 5000)))
         if bad:
             raise ValueError(
-                f"{len(bad)} of {len(self)} pictures cannot be read, for example: {'; '.join(sorted(bad)[:3])} "
+                f"{len(bad)} of {len(self)} pictures cannot be read, for example: {'; '.join(bad[:3])} "
                 "Take them out of the folder (helpers.doctor.examine(folder) lists them all) and try again."
             )
         return pixels

@@ -10,12 +10,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
-import pickle
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from helpers.models.cifar_nets import he_weights
 
 WEIGHTS_FILE = Path(__file__).with_name("alexnet_mini.pt")
 WEIGHTS_SHA256 = "bce4baa409374c29ba07ba83e9f25fae3d3c5b0d44f15472f61a3df6385d8edc"
@@ -25,8 +26,6 @@ LAYERS_WITH_NORM = (
     *("features.0", "features.3", "features.6", "features.8", "features.10"),
     *("classifier.1", "classifier.4"),
 )
-
-_REPAIR = "Get the kit again: run the notebook's set-up cell, or reinstall cnn-course-kit."
 
 
 class WeightsError(OSError):
@@ -73,11 +72,7 @@ class AlexNetMini(nn.Module):
 def build(num_classes: int = 200, *, dropout: float = 0.2) -> nn.Module:
     """An untrained ``alexnet_mini``, in train mode, with He's initial weights (He et al. 2015)."""
     model = AlexNetMini(num_classes, dropout)
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            assert layer.bias is not None
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+    he_weights(model)
     return model
 
 
@@ -90,26 +85,12 @@ def load() -> nn.Module:
     Images ``(N, 3, H, W)`` normalised as ImageNet's. Weights are float32, rounded to float16 on disk.
     Raises WeightsError when the file is missing or not the one that belongs to this kit.
     """
-    return restore(read(WEIGHTS_FILE, sha256=WEIGHTS_SHA256))
+    return restore(_read())
 
 
 def card() -> dict[str, Any]:
     """What the weights were trained on, how, when, how good they are, their classes and their licence."""
-    return read(WEIGHTS_FILE, sha256=WEIGHTS_SHA256)["card"]
-
-
-def read(path: Path, *, sha256: str | None = None) -> dict[str, dict[str, Any]]:
-    """The content of a weights file, ``{"state_dict": ..., "card": ...}``, checked against ``sha256`` if given."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"The weights file {path} cannot be read ({error.strerror}). {_REPAIR}") from error
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"The weights file {path} is damaged or not the kit's own ({len(content)} bytes). {_REPAIR}")
-    try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"The weights file {path} holds no weights that can be read. {_REPAIR}") from error
+    return _read()["card"]
 
 
 def restore(weights: dict[str, dict[str, Any]]) -> nn.Module:
@@ -119,6 +100,19 @@ def restore(weights: dict[str, dict[str, Any]]) -> nn.Module:
     state = {name: tensor.float() for name, tensor in weights["state_dict"].items()}
     model.load_state_dict(state, assign=True)
     return model.eval()
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    """``{"state_dict": ..., "card": ...}`` of the kit's own file, which is checked before anything in it is used."""
+    repair = "Get the kit again: run the notebook's set-up cell, or reinstall cnn-course-kit."
+    try:
+        content = WEIGHTS_FILE.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"The weights file {WEIGHTS_FILE} cannot be read ({error.strerror}). {repair}") from error
+    if hashlib.sha256(content).hexdigest() != WEIGHTS_SHA256:
+        size = len(content)
+        raise WeightsError(f"The weights file {WEIGHTS_FILE} is damaged or not the kit's own ({size} bytes). {repair}")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 # ---- batch norm: there while training, gone in the published network ---------------------------------------------

@@ -36,7 +36,7 @@ class CifarNet(nn.Module):
         self.stage3 = _stage(blocks, 2 * width, 4 * width, stride=2, residual=residual)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(4 * width, num_classes)
-        _initialise(self)
+        he_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores ``(N, num_classes)`` of images ``(N, in_channels, H, W)``."""
@@ -102,10 +102,10 @@ def _stage(blocks: int, in_channels: int, out_channels: int, *, stride: int, res
     return nn.Sequential(first, *[block(out_channels, out_channels) for _ in range(blocks - 1)])
 
 
-def _initialise(model: nn.Module) -> None:
-    """He's initial weights (He et al. 2015, "Delving Deep into Rectifiers"): standard deviation sqrt(2 / fan-in)."""
+def he_weights(model: nn.Module) -> None:
+    """Initial weights of He et al. 2015, "Delving Deep into Rectifiers": standard deviation sqrt(2 / fan-in)."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        if isinstance(layer, nn.Linear):
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

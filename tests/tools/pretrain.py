@@ -244,7 +244,7 @@ def score(folder: Path) -> dict[str, float]:
 
 
 def write(path: Path, model: nn.Module, card: dict[str, Any]) -> str:
-    """Write the plain network in float16 with its card, ready for ``alexnet_mini.read``; returns the SHA-256."""
+    """Write the plain network in float16 with its card, as ``alexnet_mini`` reads it; returns the SHA-256."""
     card = card | {"parameters": sum(p.numel() for p in model.parameters())}
     save(path, {"state_dict": {name: tensor.half() for name, tensor in model.state_dict().items()}, "card": card})
     return hashlib.sha256(path.read_bytes()).hexdigest()
