@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from kill_me import tiny_folder, tiny_loaders, tiny_model
 from torch import nn
+from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
 
 from helpers import models, training
+from helpers.loaders import as_it_is
 from helpers.training import acceleration
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -19,6 +24,13 @@ PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_folder(tmp_path_factory.mktemp("pictures") / "tiny")
+
+
+@pytest.fixture(params=["0", "1"], ids=["no bfloat16 units", "bfloat16 units"])
+def bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Both kinds of processor, whatever this one is: any CPU can multiply bfloat16, slowly."""
+    monkeypatch.setenv("KIT_BF16", request.param)
+    return request.param == "1"
 
 
 def frozen_model(*, dropout: float = 0.0) -> nn.Module:
@@ -97,17 +109,16 @@ def test_networks_that_do_not_split(model: nn.Module) -> None:
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"])
-@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.9, 1.0])
-def test_quick_dropout_drops_as_many_and_keeps_the_mean(p: float, layout: torch.memory_format) -> None:
+def test_quick_dropout_drops_as_many_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
-    ones = torch.ones(7, 33, 21, 21).contiguous(memory_format=layout)  # an odd number of values
-    layer = acceleration.QuickDropout(p)
-    after = layer(ones)
-    assert after.shape == ones.shape and after.stride() == ones.stride()
-    assert (after == 0).float().mean().item() == pytest.approx(p, abs=0.005)
-    assert after.mean().item() == pytest.approx(1.0 if p < 1 else 0.0, abs=0.05)
-    assert layer.eval()(ones) is ones or torch.equal(layer(ones), ones)
+    for layout, p in itertools.product((torch.contiguous_format, torch.channels_last), (0.0, 0.2, 0.5, 0.9, 1.0)):
+        ones = torch.ones(7, 33, 21, 21).contiguous(memory_format=layout)  # an odd number of values
+        layer = acceleration.QuickDropout(p)
+        after = layer(ones)
+        assert after.shape == ones.shape and after.stride() == ones.stride()
+        assert (after == 0).float().mean().item() == pytest.approx(p, abs=0.005)
+        assert after.mean().item() == pytest.approx(1.0 if p < 1 else 0.0, abs=0.05)
+        assert torch.equal(layer.eval()(ones), ones)
 
 
 def test_quick_dropout_treats_every_place_alike_and_repeats_by_seed() -> None:
@@ -121,17 +132,48 @@ def test_quick_dropout_treats_every_place_alike_and_repeats_by_seed() -> None:
         assert not torch.equal(layer(example), first)
 
 
-def test_cached_training_goes_the_way_of_uncached_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = training.TrainConfig(epochs=4, lr=0.02)
-    cached_model, plain_model = frozen_model(), frozen_model()
-    cached = training.fit(cached_model, tiny_loaders(folder), config)
-    assert acceleration.cached_features(plain_model, tiny_loaders(folder)) is not None
-    monkeypatch.setattr(training, "cached_features", lambda *_, **__: None)
-    plain = training.fit(plain_model, tiny_loaders(folder), config)
+def cached_and_plain(folder: Path, *, sampler: Sampler | None = None, **options: bool) -> list[training.History]:
+    """Histories of two trainings of the same last layer, with and without cached features."""
+    histories, models_ = [], [frozen_model(), frozen_model()]
+    for model, keep in zip(models_, (True, False), strict=True):
+        data = tiny_loaders(folder)
+        if sampler is not None:
+            data = dataclasses.replace(data, train=DataLoader(
+                data.train.dataset, batch_size=8, sampler=sampler, generator=data.train.generator, collate_fn=as_it_is
+            ))  # fmt: skip
+        assert acceleration.cached_features(model, data) is not None
+        with pytest.MonkeyPatch.context() as patch:
+            if not keep:
+                patch.setattr(training, "cached_features", lambda *_: None)
+            histories.append(training.fit(model, data, training.TrainConfig(epochs=4, lr=0.02, **options)))
+    torch.testing.assert_close(models_[0].state_dict(), models_[1].state_dict())
+    return histories
+
+
+def assert_alike(cached: training.History, plain: training.History) -> None:
     for column in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
         assert cached.column(column) == pytest.approx(plain.column(column), rel=1e-4)
-    torch.testing.assert_close(cached_model.state_dict(), plain_model.state_dict())
+
+
+def test_cached_training_goes_the_way_of_uncached_training(folder: Path) -> None:
+    cached, plain = cached_and_plain(folder, mixed_precision=False)
+    assert_alike(cached, plain)
     assert cached.column("train_loss")[-1] < cached.column("train_loss")[0]
+
+
+def test_small_networks_are_trained_in_float32_everywhere(folder: Path, bf16: bool) -> None:
+    """Whatever the processor can: what a student sees of a small network does not depend on it."""
+    cached, plain = cached_and_plain(folder)
+    assert_alike(cached, plain)
+    assert cached.precision == plain.precision == "float32"
+
+
+def test_cached_training_keeps_the_callers_sampler(folder: Path) -> None:
+    """As for classes of unequal size: twelve draws an epoch, all of them of the first class."""
+    sampler = WeightedRandomSampler([1.0] * 8 + [0.0] * 16, 12)
+    cached, plain = cached_and_plain(folder, sampler=sampler, mixed_precision=False)
+    assert_alike(cached, plain)
+    assert cached.column("train_accuracy")[-1] == 100
 
 
 def test_dropout_in_the_head_works_on_cached_features(folder: Path) -> None:
@@ -166,53 +208,58 @@ def test_features_are_not_kept_where_memory_is_short(folder: Path, monkeypatch: 
     assert asked == [30 * 24 * 4]
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "channels last"])
-def test_feature_batches(layout: torch.memory_format) -> None:
-    maps = torch.rand(10, 4, 3, 3).contiguous(memory_format=layout)
-    data = acceleration.Features(maps, torch.arange(10))
-    features, labels = data.__getitems__([7, 0, 3])
-    assert torch.equal(features, maps[[7, 0, 3]]) and labels.tolist() == [7, 0, 3] and len(data) == 10
-    assert features.is_contiguous(memory_format=layout)
-    feature, label = data[7]
-    assert torch.equal(feature, maps[7]) and label == 7
-
-
 # --- precision and memory layout --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("wanted", "flags", "expected"),
-    [
-        (None, "avx2 avx512f avx512_vnni", None),
-        (None, "avx512f avx512_bf16", torch.bfloat16),
-        (None, "amx_bf16 amx_tile", torch.bfloat16),
-        (True, "avx2", torch.bfloat16),
-        (False, "amx_bf16", None),
-    ],
-    ids=["an ordinary processor", "bf16 units", "bf16 matrix units", "asked for", "refused"],
-)
-def test_precision_on_the_cpu(
-    wanted: bool | None, flags: str, expected: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(acceleration.Path, "read_text", lambda self: flags)
-    precision = acceleration.Precision(torch.device("cpu"), wanted)
-    assert precision.dtype is expected and not precision.scaler.is_enabled()
-    with precision.autocast():
-        assert (nn.Linear(4, 2)(torch.rand(3, 4)).dtype is torch.bfloat16) is (expected is torch.bfloat16)
+LARGE = nn.Linear(400, 400)
+
+
+def test_precision_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KIT_BF16", raising=False)
+    for model, wanted, flags, expected in (
+        (LARGE, None, "avx2 avx512f avx512_vnni", "float32"),
+        (LARGE, None, "avx512f avx512_bf16", "bfloat16"),
+        (LARGE, None, "amx_bf16 amx_tile", "bfloat16"),
+        (nn.Linear(4, 2), None, "amx_bf16", "float32"),
+        (LARGE, True, "avx2", "bfloat16"),
+        (nn.Linear(4, 2), True, "avx2", "bfloat16"),
+        (LARGE, False, "amx_bf16", "float32"),
+    ):
+        monkeypatch.setattr(acceleration.Path, "read_text", lambda _, flags=flags: flags)
+        precision = acceleration.precision(model, torch.device("cpu"), wanted)
+        assert str(precision) == expected and not precision.scaler.is_enabled()
+        with precision.autocast():
+            assert str(nn.Linear(4, 2)(torch.rand(3, 4)).dtype) == f"torch.{expected}"
+
+
+def test_the_detection_can_be_forced(bf16: bool) -> None:
+    precision = acceleration.precision(LARGE, torch.device("cpu"), None)
+    assert str(precision) == ("bfloat16" if bf16 else "float32")
+
+
+def test_fit_trains_in_the_precision_that_it_names(folder: Path, bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration, "SMALL", 0)
+    model, seen = tiny_model(), set()
+    model.features.register_forward_hook(lambda *_: seen.add(torch.is_autocast_enabled("cpu")))
+    history = training.fit(model, tiny_loaders(folder), training.TrainConfig(epochs=3, lr=0.01))
+    assert history.precision == ("bfloat16" if bf16 else "float32") and history.precision in str(history)
+    assert seen == ({True, False} if bf16 else {False})  # validation is always in float32
+    exact = training.fit(tiny_model(), tiny_loaders(folder), training.TrainConfig(3, 0.01, mixed_precision=False))
+    assert history.column("train_loss") == pytest.approx(exact.column("train_loss"), rel=0.05)
+    assert (history.column("train_loss") != exact.column("train_loss")) is bf16
 
 
 def test_backward_and_step_is_an_ordinary_step() -> None:
     model = nn.Linear(3, 2)
     twin = copy.deepcopy(model)
-    inputs = torch.rand(5, 3)
-    for net in (model, twin):
-        optimizer, loss = torch.optim.SGD(net.parameters(), lr=0.1), net(inputs).square().mean()
-        if net is model:
-            acceleration.Precision(torch.device("cpu"), False).backward_and_step(loss, optimizer)
-        else:
-            loss.backward()
-            optimizer.step()
-    assert torch.equal(model.weight, twin.weight)
+    images, labels = torch.rand(5, 3), torch.tensor([0, 1, 1, 0, 1])
+    loss, scores = training.train_step(model, images, labels, torch.optim.SGD(model.parameters(), lr=0.1))
+    expected = F.cross_entropy(twin(images), labels)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.1)
+    expected.backward()
+    optimizer.step()
+    assert torch.equal(model.weight, twin.weight) and not torch.equal(model(images), scores)
+    assert loss == expected and not loss.requires_grad and not scores.requires_grad
 
 
 class View(nn.Module):

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from kill_me import outcome, tiny_folder, tiny_loaders, tiny_model
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import loaders, models, training
 from helpers.training import TrainConfig, TrainingError, checkpoints
@@ -104,11 +105,37 @@ def plain_loop(model: nn.Module, data: loaders.Loaders, config: TrainConfig) -> 
 )
 def test_losses_are_those_of_a_plain_loop(folder: Path, options: dict[str, float]) -> None:
     data = tiny_loaders(folder, augment="flip")
-    config = TrainConfig(epochs=3, lr=0.002, **options)
+    config = TrainConfig(epochs=3, lr=0.002, mixed_precision=False, **options)
     history = training.fit(tiny_model(), data, config)
     train_losses, val_losses = plain_loop(tiny_model(), data, config)
     assert history.column("train_loss") == pytest.approx(train_losses, rel=1e-3)
     assert history.column("val_loss") == pytest.approx(val_losses, rel=1e-3)
+
+
+def test_an_epoch_alone_with_batches_of_unequal_size() -> None:
+    """A plain network, DataLoader and optimiser: the mean over the images, not over the batches."""
+    torch.manual_seed(0)
+    images, labels = torch.rand(10, 3, 12, 12), torch.randint(3, (10,))
+    model = linear_model()
+    twin = copy.deepcopy(model)
+    loader = DataLoader(TensorDataset(images, labels), batch_size=4)  # 4, 4 and 2 images
+    loss, accuracy = training.train_one_epoch(model, loader, torch.optim.SGD(model.parameters(), lr=0.1))
+    optimizer, losses, right = torch.optim.SGD(twin.parameters(), lr=0.1), [], 0
+    for some, truth in zip(images.split(4), labels.split(4), strict=True):
+        scores = twin(some)
+        losses += F.cross_entropy(scores, truth, reduction="none").tolist()
+        right += int((scores.argmax(dim=1) == truth).sum())
+        optimizer.zero_grad()
+        F.cross_entropy(scores, truth).backward()
+        optimizer.step()
+    assert loss == pytest.approx(sum(losses) / 10, rel=1e-6) and accuracy == 10 * right
+    torch.testing.assert_close(model.state_dict(), twin.state_dict())
+
+
+def test_the_learning_rate_told_is_that_of_the_new_layers(data: loaders.Loaders) -> None:
+    model = models.replace_head(tiny_model(), 3)
+    history = training.fit(model, data, TrainConfig(epochs=1, lr=0.02, backbone_factor=0.1))
+    assert history.column("lr") == [0.02]
 
 
 def test_fit_returns_what_happened(data: loaders.Loaders) -> None:
@@ -391,26 +418,43 @@ def tiny_loaders_of_one_batch(data: loaders.Loaders) -> torch.utils.data.DataLoa
     return torch.utils.data.DataLoader(data.train.dataset, batch_size=24, collate_fn=loaders.as_it_is)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to"),
-        RuntimeError("MPS backend out of memory"),
-        MemoryError(),
-    ],
-    ids=["CUDA", "CPU", "MPS", "Python"],
-)
-def test_full_memory(data: loaders.Loaders, error: Exception) -> None:
-    def fail(_: torch.Tensor) -> torch.Tensor:
-        raise error
+def too_much_memory(_: torch.Tensor) -> torch.Tensor:
+    return torch.empty(1 << 60, dtype=torch.uint8)  # torch's own error, not one made up here
 
-    model = tripping_model(5, fail)
+
+ERRORS = {
+    "CUDA": torch.cuda.OutOfMemoryError("CUDA"),
+    "MPS": RuntimeError("MPS backend out of memory"),
+    "Python": MemoryError(),
+}
+
+
+def test_full_memory(data: loaders.Loaders) -> None:
+    def fail_with(error: Exception):
+        def fail(_: torch.Tensor) -> torch.Tensor:
+            raise error
+
+        return fail
+
     sentence = r"The memory is full\. Try a smaller batch_size \(now 8\), smaller pictures \(now size=12\), a smaller"
-    with pytest.raises(TrainingError, match=sentence) as caught:
-        training.fit(model, data, TrainConfig(epochs=3))
-    assert caught.value.__cause__ is error
-    assert not model.training and training.evaluate(model, data.val).probabilities.isfinite().all()
+    for what in (too_much_memory, *map(fail_with, ERRORS.values())):
+        model = tripping_model(5, what)
+        with pytest.raises(TrainingError, match=sentence):
+            training.fit(model, data, TrainConfig(epochs=3))
+        assert not model.training and training.evaluate(model, data.val).probabilities.isfinite().all()
+
+
+def test_images_too_small_for_the_network(data: loaders.Loaders) -> None:
+    """The words are torch's: a version that puts it otherwise turns this red."""
+    for name, layer in (("pool", nn.MaxPool2d(8)), ("conv", nn.Conv2d(6, 6, 20))):
+        model = tiny_model()
+        model.features = nn.Sequential(*model.features[:3], layer, model.features[3])
+        if name == "pool":
+            model.features.insert(4, nn.MaxPool2d(2))
+        with pytest.raises(
+            TrainingError, match="Pictures of size=12 are too small for this network. Try size=64 or more"
+        ):
+            training.fit(model, data, TrainConfig(epochs=1))
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
@@ -511,6 +555,15 @@ def test_without_a_checkpoint_resume_starts_at_the_beginning(
     assert "'run' has been trained for 2 epochs; epochs=2 asks for no more." in capsys.readouterr().out
 
 
+def test_fewer_epochs_than_are_done(data: loaders.Loaders, capsys: pytest.CaptureFixture[str]) -> None:
+    model, again = tiny_model(), tiny_model(seed=5)
+    history = training.fit(model, data, dataclasses.replace(CONFIG, epochs=3))
+    capsys.readouterr()
+    assert training.fit(again, data, CONFIG, resume=True).epochs == history.epochs
+    assert capsys.readouterr().out == "'run' has been trained for 3 epochs; epochs=2 asks for no more.\n"
+    assert same_weights(again, model.state_dict())
+
+
 def test_resume_needs_a_name(data: loaders.Loaders) -> None:
     with pytest.raises(ValueError, match=r"resume=True needs a name to resume from: TrainConfig\(\.\.\., checkpoint="):
         training.fit(tiny_model(), data, TrainConfig(), resume=True)
@@ -560,6 +613,8 @@ def test_other_data_are_refused(data: loaders.Loaders, change, sentence: str) ->
 
 
 OTHER_LOADING = {
+    "split": ({"seed": 1}, "the files trained on are others"),
+    "normalisation": ({"mean": (0.5, 0.5, 0.5)}, "mean and std was .* and is now"),
     "pictures": ({"val_fraction": 0.3}, "training pictures was 24 and is now 21"),
     "batch size": ({"batch_size": 4}, "batch_size was 8 and is now 4"),
     "augmentation": ({"augment": "flip"}, "augment was 'none' and is now 'flip'"),
@@ -641,12 +696,12 @@ def test_rows_of_the_confusion_matrix_are_the_true_classes() -> None:
     assert training.evaluate(model, batches).confusion.tolist() == [[0, 0, 2], [0, 1, 0], [0, 0, 1]]
 
 
+def test_evaluation_with_too_few_outputs(data: loaders.Loaders) -> None:
+    sentence = r"The network has 2 outputs and the labels go up to 2: .* models\.replace_head\(model, 3\)"
+    with pytest.raises(ValueError, match=sentence):
+        training.evaluate(tiny_model(classes=2), data.test)
+
+
 def test_evaluation_of_nothing(folder: Path) -> None:
     with pytest.raises(ValueError, match="There is nothing to evaluate on: this loader holds no pictures"):
         training.evaluate(tiny_model(), tiny_loaders(folder, val_fraction=0).val)
-
-
-def test_names_at_the_old_place() -> None:
-    """Notebooks and other people's courses find everything in ``training``."""
-    for name in ("TrainConfig", "History", "Epoch", "Evaluation", "TrainingError", "fit", "evaluate"):
-        assert hasattr(training, name)
