@@ -90,7 +90,8 @@ def _torch() -> Check:
         torch = importlib.import_module("torch")
         vision = importlib.metadata.version("torchvision")
     except (ImportError, OSError) as error:  # OSError: one of its libraries cannot be loaded
-        return Check("torch", f"cannot be imported ({_last_line(error)})", False, INSTALL)
+        said = (str(error).strip().splitlines() or [type(error).__name__])[-1][:100]
+        return Check("torch", f"cannot be imported ({said})", False, INSTALL)
     value = f"{torch.__version__}, torchvision {vision}"
     wanted = _wanted_torch()
     if wanted:
@@ -113,15 +114,13 @@ def _wanted_torch() -> str:
 
 
 def _pair_fix() -> str:
+    together = "They fail together ('operator torchvision::nms does not exist')"
     if machine.in_colab():
         return (
-            "They fail together ('operator torchvision::nms does not exist'): something replaced one of them.\n"
+            f"{together}: something replaced one of them.\n"
             "Runtime > Disconnect and delete runtime, then run the notebook again without that installation."
         )
-    return (
-        "They fail together ('operator torchvision::nms does not exist').\n"
-        "pip install --upgrade torch torchvision   brings two that belong together."
-    )
+    return f"{together}.\npip install --upgrade torch torchvision   brings two that belong together."
 
 
 def _gpu() -> Check:
@@ -137,43 +136,25 @@ def _gpu() -> Check:
         return Check("GPU", f"{card.name}, {card.total_memory / GIB:.0f} GiB", True)
     if device == "mps":
         return Check("GPU", "Apple GPU (mps)", True)
-    if machine.in_colab():
-        fix = "For a free GPU: Runtime > Change runtime type > T4 GPU. The notebooks also run without one."
-        return Check("GPU", "no GPU, the CPU computes", None, fix)
-    if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
+    if not machine.in_colab() and (Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")):
         fix = "torch cannot use the NVIDIA GPU: update its driver, or install a torch made for it (pytorch.org)."
         return Check("GPU", "GPU not usable, the CPU computes", False, fix)
-    return Check("GPU", "no GPU, the CPU computes", None)
+    fix = "For a free GPU: Runtime > Change runtime type > T4 GPU. The notebooks also run without one."
+    return Check("GPU", "no GPU, the CPU computes", None, fix if machine.in_colab() else "")
 
 
 def _cores() -> Check:
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Check("cores", "1 core" if count == 1 else f"{count} cores", True)
 
 
 def _memory() -> Check:
-    free = _free_memory()
-    if free is None:
-        return Check("memory", "memory unknown", None)
-    value = f"{free / GIB:.1f} GiB of memory free"
-    if free >= 2 * GIB:
-        return Check("memory", value, True)
-    return Check("memory", value, False, "Shut down other notebooks and programs; the notebooks need about 2 GiB.")
-
-
-def _free_memory() -> int | None:
     try:
-        import psutil  # comes with ipykernel
+        free = machine.free_memory()
     except ImportError:
-        return None
-    free = psutil.virtual_memory().available
-    try:  # a container (JupyterHub) may allow less than the machine has
-        return min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):
-        return free
+        return Check("memory", "memory unknown", None)
+    fix = "" if free >= 2 * GIB else "Shut down other notebooks and programs; the notebooks need about 2 GiB."
+    return Check("memory", f"{free / GIB:.1f} GiB of memory free", not fix, fix)
 
 
 def _profile() -> Check:
@@ -210,15 +191,11 @@ def _folder(name: str, variable: str, *, room: float) -> Check:
         fix = drive.explain(error) if error.errno else str(error)  # without a number it is a sentence of ours already
         return Check(name, "no folder that can be written to", False, fix)
     value = f"{shown(folder, variable)}, {free:.1f} GiB free"
-    if variable == "KIT_PERSIST" and machine.in_colab() and not (drive.is_mounted() and _on_drive(folder)):
+    lasts = not machine.in_colab() or (drive.is_mounted() and folder.is_relative_to(drive.MOUNTPOINT))
+    if variable == "KIT_PERSIST" and not lasts:
         value += ", LOST when the session ends"
-    if free >= room:
-        return Check(name, value, True)
-    return Check(name, value, False, f"Make room ({room} GiB), or set {variable} to a folder on a larger disk.")
-
-
-def _on_drive(folder: Path) -> bool:
-    return folder.is_relative_to(drive.MOUNTPOINT)
+    fix = "" if free >= room else f"Make room ({room} GiB), or set {variable} to a folder on a larger disk."
+    return Check(name, value, not fix, fix)
 
 
 def shown(folder: Path, variable: str) -> str:
@@ -238,7 +215,3 @@ def _data() -> Check:
     ready = [name for name in datasets.names() if name not in drawn and datasets.is_ready(name)]
     value = ", ".join(ready) + " and " if ready else ""
     return Check("data sets", f"{value}{len(drawn)} that the kit draws itself", True)
-
-
-def _last_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:100]

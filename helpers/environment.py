@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from pathlib import Path
 
@@ -47,8 +46,7 @@ def find(kit: Path) -> str:
 
 def is_active() -> bool:
     """True in a virtual environment, in an activated conda environment (JupyterHub too) and in Google Colab."""
-    conda = os.environ.get("CONDA_PREFIX")
-    in_conda = bool(conda) and os.path.realpath(conda) == os.path.realpath(sys.prefix)
+    in_conda = os.path.realpath(os.environ.get("CONDA_PREFIX", "/none")) == os.path.realpath(sys.prefix)
     return sys.prefix != sys.base_prefix or in_conda or machine.in_colab()
 
 
@@ -80,13 +78,11 @@ def make(kit: Path) -> str:
 
 def installed(folder: Path | None = None) -> dict[str, str]:
     """Name and version of every installed package: of this Python, or of the virtual environment in ``folder``."""
-    if folder is None:
-        found = importlib.metadata.distributions()
-    else:
-        places = [*folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages"]
-        found = importlib.metadata.distributions(path=[str(place) for place in places])
+    path = sys.path
+    if folder is not None:
+        path = [str(place) for place in (*folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages")]
     versions: dict[str, str] = {}
-    for package in found:
+    for package in importlib.metadata.distributions(path=path):
         name = package.metadata["Name"]
         if name and package.version:
             versions.setdefault(_plain(name), package.version)  # the first on the path is the one that is imported
@@ -122,65 +118,39 @@ def constraints(have: dict[str, str]) -> str:
     if not machine.in_colab():
         # A fresh environment holds an old setuptools; pinned, it makes pip try one older torch after the other.
         free |= {"pip", "setuptools", "wheel"}
-    pins = (
-        f"{name}=={version}\n"
-        for name, version in sorted(have.items())
-        if name not in free and re.fullmatch(r"\d+(\.\d+)*[\w.+!-]*", version)
-    )
-    return "".join(pins)
+    pinned = [name for name in sorted(have) if name not in free and re.fullmatch(r"\d[\w.+!-]*", have[name])]
+    return "".join(f"{name}=={have[name]}\n" for name in pinned)
 
 
 def install(python: str, target: str, lacking: list[str], have: dict[str, str]) -> None:
     """Install ``target`` (the kit's folder, perhaps with an extra) editable; whatever ``have`` lists stays as it is."""
     print(f"Installing what is missing: {', '.join(lacking)}", flush=True)
     if "torch" in lacking:
-        print("  PyTorch and what belongs to it are 1 to 5 GB: a few minutes, once.", flush=True)
-    started = time.monotonic()
+        print("PyTorch and what belongs to it are 1 to 5 GB: a few minutes, once.", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         pins = Path(scratch) / "constraints.txt"
         pins.write_text(constraints(have), encoding="utf-8")
         options = ["--no-input", "--constraint", str(pins), "--editable", target]
-        trouble = run_pip([python, "-m", "pip", "install", *options])
-    if trouble:
+        done = run_pip([python, "-m", "pip", "install", *options])
+    if not done:
         free = shutil.disk_usage(Path(python).parent).free / 2**30
         raise EnvironmentProblem(
-            f"{trouble}\n\npip could not install {', '.join(lacking)}; its last words stand above. The usual causes:\n"
+            f"pip could not install {', '.join(lacking)}; its last words stand above. The usual causes:\n"
             f"- no network;\n- a full disk ({free:.1f} GiB are free, up to 8 are needed);\n"
             "- a Python so new that PyTorch is not made for it yet;\n"
             "- an environment of yours whose packages do not go together with what the kit adds (it changes none)."
         )
-    print(f"  done in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def run_pip(command: list[str]) -> str:
-    """Run pip and show its long steps as they happen; return "", or its last lines when it failed."""
-    lines: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
-        for line in pip.stdout:
-            lines.append(line.rstrip())
-            step = long_step(line)
-            if step:
-                print(f"  {step}", flush=True)
-    return "" if pip.returncode == 0 else "\n".join(lines[-12:]) or "pip said nothing."
-
-
-def long_step(line: str) -> str:
-    """What a line of pip's output says about a step that takes long ("" for the others).
-
-    >>> long_step("  Downloading torch-2.11.0-cp313-cp313-manylinux_2_28_x86_64.whl (530.6 MB)")
-    'fetching torch (530.6 MB)'
-    """
-    package = re.search(r"(?:Downloading|Using cached) (?:\S*/)?([\w.]+)-\d\S* \((\d{2,}\.\d MB|[\d.]+ GB)\)", line)
-    if package:
-        return f"fetching {package[1]} ({package[2]})"
-    if line.startswith("Installing collected packages"):
-        return f"writing {line.count(',') + 1} packages to the disk"
-    return ""
+def run_pip(command: list[str]) -> bool:
+    """Run pip, which shows what it does; True when it ended well."""
+    return subprocess.run(command).returncode == 0
 
 
 def numbers(version: str) -> tuple[int, ...]:
     """ "2.11.0+cu128" -> (2, 11): enough to compare with a lower bound."""
-    parts = [int(part) for part in re.match(r"[\d.]*", version)[0].split(".") if part]
+    release = re.match(r"\d+(\.\d+)*", version)
+    parts = [int(part) for part in release[0].split(".")] if release else []
     while parts and parts[-1] == 0:
         parts.pop()  # 2.0 is as new as 2.0.0
     return tuple(parts)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 
-from helpers import datasets, diagnosis, machine
+from helpers import diagnosis, machine  # datasets and models below: this module needs neither numpy nor torch
 from helpers.drive import persist
 from helpers.machine import DRIVE_FOLDER, KIT_NAME, PROFILES, can_reach, device, home, in_colab, profile
 from helpers.machine import offline as offline
@@ -38,7 +38,7 @@ def weights_cached(name: str) -> bool:
     """
     import torchvision  # here, so that the set-up cell does not wait for it
 
-    from helpers import models
+    from helpers import datasets, models
 
     if name == "alexnet_mini":
         return True
@@ -62,11 +62,11 @@ def choose(*, online: str, offline: str | tuple[str, ...]) -> str:
     Raises:
         ValueError: there is no data set and no network of one of these names; the message names near ones.
     """
+    from helpers import datasets
+
     names = (offline,) if isinstance(offline, str) else offline
-    ready = {name: _is_ready(name) for name in (online, *names)}
+    ready = {
+        name: datasets.is_ready(name) if datasets.known(name) else weights_cached(name) for name in (online, *names)
+    }
     url = datasets.first_url(online) if datasets.known(online) else "https://download.pytorch.org"
     return machine.choose(online, names, is_ready=ready.__getitem__, url=url)
-
-
-def _is_ready(name: str) -> bool:
-    return datasets.is_ready(name) if datasets.known(name) else weights_cached(name)

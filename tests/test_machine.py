@@ -74,7 +74,7 @@ def test_free_memory_is_what_the_system_says():
 @pytest.mark.parametrize(
     ("files", "left"),
     [
-        ({"memory.max": "1000000", "memory.current": "600000\n", "memory.stat": "anon 1\ninactive_file 50000"}, 450_000),
+        ({"memory.max": "10000", "memory.current": "6000\n", "memory.stat": "anon 1\ninactive_file 500"}, 4_500),
         ({"memory.max": "max", "memory.current": "600000\n", "memory.stat": "inactive_file 5\n"}, None),
         ({"memory/memory.limit_in_bytes": "800000", "memory/memory.usage_in_bytes": "500000",
           "memory/memory.stat": "cache 9\ninactive_file 1\ntotal_inactive_file 100000"}, 400_000),
