@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from helpers import widgets
 from helpers.svg import Picture, conv_setup, field
 from helpers.svg.conv import conv_picture
 from helpers.svg.field import field_picture
@@ -75,6 +76,24 @@ def test_one_change_is_one_redraw(make, draw, setting, value):
     assert len(drawn) == 1
     explorer.state = make({setting: value + 1}).state
     assert len(drawn) == 2
+
+
+@EXPLORERS
+def test_a_state_that_is_refused_changes_nothing(make, draw, setting, value):
+    explorer = make({setting: value})
+    before = explorer.state, explorer.picture.value
+    with pytest.raises(ValueError, match="there is no setting 'colour'"):
+        explorer.state = {setting: value + 1, "colour": 1}
+    assert (explorer.state, explorer.picture.value) == before
+    explorer.controls[setting].value = value + 1  # and it still answers
+    assert explorer.picture.value == draw(explorer.state)
+
+
+def test_every_widget_is_a_name_of_widgets():
+    for name in ("MapBrowser", "TrainingBoard", "NetworkExplorer", "ZooExplorer"):
+        assert getattr(widgets, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'ZooBrowser'"):
+        _ = widgets.ZooBrowser
 
 
 def test_unknown_states_are_refused():

@@ -137,7 +137,7 @@ def test_a_network_that_cannot_be_traced_is_shown_without_a_frame():
     ("state", "message"),
     [
         ({"layer": "conv1"}, "there is no setting 'layer'"),
-        ({"node": "classifier.1"}, "there is no layer 'classifier.1'"),
+        ({"node": "classifier.1"}, "there is no node 'classifier.1'; there are: features.0"),
     ],
     ids=["setting", "layer"],
 )

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from helpers.svg import WIDTH
 from helpers.svg.zoo import Entry, families, frontier, zoo_picture
-from helpers.widgets import network
-from helpers.widgets.network import NetworkExplorer
-from helpers.widgets.zoo import START, ZooExplorer
+from helpers.widgets import NetworkExplorer, ZooExplorer, networks
+from helpers.widgets.networks import START
 
 SVG = "{http://www.w3.org/2000/svg}"
 ENTRIES = [
@@ -118,13 +117,17 @@ def test_first_weights_or_all() -> None:
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [({"axis": "seconds"}, "axis='seconds' is not known here: choose one of 'macs', 'params'"),
-     ({"colour": 1}, "There is no setting 'colour', only axis, weights, family, frontier")],
+    [({"axis": "seconds"}, "there is no axis 'seconds'; there are: macs, params"),
+     ({"colour": 1}, "there is no setting 'colour'; there are: axis, weights, family, frontier")],
     ids=["value", "setting"],
 )  # fmt: skip
-def test_an_unknown_state_is_refused(state: dict[str, object], said: str) -> None:
+def test_an_unknown_state_is_refused_and_changes_nothing(state: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ZooExplorer(ENTRIES, state)
+    explorer = ZooExplorer(ENTRIES)
+    with pytest.raises(ValueError, match=said):
+        explorer.state = {"family": "mobilenet", **state}
+    assert explorer.state == START
 
 
 # ---- networks one by one -----------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def test_network_explorer_compares_and_stops_comparing() -> None:
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [({"size": 17}, "size=17 is not known here: choose one of 96, 128"), ({"net": "vgg16"}, "no setting 'net', only")],
+    [({"size": 17}, "there is no size 17; there are: 96, 128"), ({"net": "vgg16"}, "no setting 'net'; there are")],
     ids=["value", "setting"],
 )
 def test_network_explorer_refuses_an_unknown_state(state: dict[str, object], said: str) -> None:
@@ -158,7 +161,7 @@ def test_network_explorer_refuses_an_unknown_state(state: dict[str, object], sai
         NetworkExplorer(("alexnet",), state)
 
 
-@pytest.mark.parametrize("name", network.NAMES)
+@pytest.mark.parametrize("name", networks.NAMES)
 def test_every_network_of_the_list_works_at_the_smallest_size(name: str) -> None:
-    size = min(network.SIZES)
-    assert network.dissected(name, size).input_shape == (3, size, size)
+    size = min(networks.SIZES)
+    assert networks.dissected(name, size).input_shape == (3, size, size)

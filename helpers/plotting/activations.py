@@ -88,7 +88,7 @@ def cam_overlay(
     bar.set_label("speaks for the class", fontsize=TEXT)
     bar.ax.tick_params(labelsize=TEXT)
     if not shared:
-        bar.set_ticks([0, shown.norm.vmax], labels=["0", "highest"])
+        bar.set_ticks([0, shown.get_clim()[1] or 1], labels=["0", "highest"])
     said = "; ".join(f"{name}: highest {grid.max():.3g}, {_place(grid)}" for name, grid in grids.items())
     return with_alt(figure, f"{heading}. {said}.")
 

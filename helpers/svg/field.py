@@ -53,8 +53,8 @@ class FieldSetup(Setup):
     @cached_property
     def stack(self) -> list[Layer]:
         """The layers looked at, with a name each."""
-        layers = [Layer(*layer) for layer in self.layers[: self.depth]]
-        return [replace(layer, name=layer.name or _describe(layer)) for layer in layers]
+        named = [(Layer(*layer[:4]), layer[4:]) for layer in self.layers[: self.depth]]
+        return [replace(layer, name=name[0] if name else _describe(layer)) for layer, name in named]
 
     @property
     def depth(self) -> int:

@@ -1,8 +1,15 @@
-"""The three explorers: convolution arithmetic, receptive fields, volumes. Each redraws one SVG as a slider moves."""
+"""The explorers: convolution arithmetic, receptive fields, volumes. Each redraws one SVG as a slider moves.
+
+Those that need torch are loaded when they are asked for: ``MapBrowser`` (every map of every layer),
+``TrainingBoard`` (a network that learns, live), ``NetworkExplorer`` (drawings and tables of layers) and
+``ZooExplorer`` (published networks).
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -12,7 +19,23 @@ from helpers.svg.conv import conv_picture
 from helpers.svg.conv_setup import ConvSetup, diagnose
 from helpers.svg.field import FieldSetup, field_picture
 from helpers.svg.volume import VolumeSetup, volume_picture
-from helpers.widgets.explorer import LABEL, Explorer, button, choice, columns, fit, player, show, slider
+from helpers.widgets.explorer import (
+    Explorer,
+    State,
+    button,
+    choice,
+    columns,
+    fit,
+    labelled,
+    player,
+    presets,
+    show,
+    slider,
+)
+
+_ELSEWHERE = {
+    "MapBrowser": "maps", "TrainingBoard": "board", "NetworkExplorer": "networks", "ZooExplorer": "networks",
+}  # fmt: skip
 
 SLIDERS = {  # setting: (label, least, usual most); a preset or a state may go beyond
     "size": ("input size n", 1, 32),
@@ -27,6 +50,12 @@ SLIDERS = {  # setting: (label, least, usual most); a preset or a state may go b
 LAYER = (("kernel k", 1, 11), ("stride s", 1, 4), ("padding p", 0, 6), ("dilation d", 1, 4))  # one more layer
 
 
+def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 class ConvExplorer(Explorer):
     """One convolution or pooling layer with real numbers, moved by sliders.
 
@@ -37,8 +66,8 @@ class ConvExplorer(Explorer):
     3
     """
 
-    def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int | None = None) -> None:
-        self.preset = choice("preset", {"choose one …": ""} | {name: name for name in conv_setup.PRESETS})
+    def __init__(self, state: State = None, *, font_px: int | None = None) -> None:
+        self.preset = presets(conv_setup.PRESETS)
         self.guess = widgets.IntText(description="rows out:", style={"description_width": "5em"})
         self.guess.layout.width = "11em"
         self.check = button("Check", primary=True)
@@ -52,10 +81,10 @@ class ConvExplorer(Explorer):
         self.check.on_click(self._on_check)
         self.state = state
 
-    def _read(self) -> dict[str, object]:
+    def _read(self) -> dict[str, Any]:
         return super()._read() | {"guess": self._guessed}
 
-    def _rows(self, controls: Mapping[str, widgets.Widget]) -> list[widgets.Widget]:
+    def _rows(self, controls: Mapping[str, Any]) -> list[widgets.Widget]:
         menus = [self.preset, *(controls[name] for name in ("kind", "view", "predict"))]
         window = [controls[name] for name in ("size", "kernel_size", "stride", "padding")]
         volume = [controls[name] for name in ("dilation", "in_channels", "out_channels", "groups")]
@@ -63,28 +92,27 @@ class ConvExplorer(Explorer):
         looking = columns([controls["channel"]], [controls["filter"]])
         return [columns(menus, window, volume), self._stepping, looking, self._question]
 
-    def _load(self, state: Mapping[str, object] | str | None) -> None:
-        settings = ConvSetup.of(state).state()
-        self._guessed = settings.pop("guess")
+    def _load(self, state: State) -> None:
+        setup = ConvSetup.of(state)
+        self._guessed = setup.guess
         self.verdict.value = ""
-        for name, value in settings.items():
-            control = self.controls[name]
+        for name, control in self.controls.items():
+            value = getattr(setup, name)
             if isinstance(control, widgets.IntSlider):
                 fit(control, value, usual=SLIDERS[name][2] if name in SLIDERS else control.min)
             else:
                 control.value = value
 
-    def _on_preset(self, change: Mapping[str, object]) -> None:
+    def _on_preset(self, change: Mapping[str, Any]) -> None:
         if change["new"]:
             keep = {name: self.state[name] for name in ("predict", "view")}
             self.state = conv_setup.PRESETS[change["new"]] | keep
 
-    def _changed(self, change: Mapping[str, object]) -> None:
-        moved = next(name for name, control in self.controls.items() if control is change["owner"])
-        if moved in SLIDERS or moved in ("kind", "predict"):
+    def _changed(self, name: str) -> None:
+        if name in SLIDERS or name in ("kind", "predict"):
             self._guessed, self.verdict.value = None, ""  # another question
             self.preset.value = ""
-        if moved == "view":
+        if name == "view":
             self.controls["step"].value = 0
 
     def _on_check(self, _: object) -> None:
@@ -118,15 +146,19 @@ class ConvExplorer(Explorer):
         show(self._stepping, when=not hidden)  # the number of steps would give the answer away
 
 
-def _conv_controls() -> dict[str, widgets.Widget]:
+def _setting(name: str) -> widgets.IntSlider:
+    label, low, high = SLIDERS[name]
+    return slider(label, low=low, high=high)
+
+
+def _conv_controls() -> dict[str, Any]:
     kinds = {words: kind for kind, words in conv_setup.KINDS.items()}
     views = {words: view for view, words in conv_setup.VIEWS.items()}
-    controls: dict[str, widgets.Widget] = {"kind": choice("layer", kinds), "view": choice("look at", views)}
-    controls |= {name: slider(label, low=low, high=high) for name, (label, low, high) in SLIDERS.items()}
+    controls: dict[str, Any] = {"kind": choice("layer", kinds), "view": choice("look at", views)}
+    controls |= {name: _setting(name) for name in SLIDERS}
     for name in ("step", "channel", "filter"):
         controls[name] = slider(f"show {name}", readout=False)  # the picture says it, counting from 1
-    wide = widgets.Layout(width="98%")
-    controls["predict"] = widgets.Checkbox(description="predict first", style=LABEL, layout=wide)
+    controls["predict"] = widgets.Checkbox(**labelled("predict first"))
     return controls
 
 
@@ -136,16 +168,15 @@ class ReceptiveFieldExplorer(Explorer):
     ``state`` is a dict as ``explorer.state`` gives it, the name of a preset, or None for three 3 × 3 layers.
     """
 
-    def __init__(self, state: Mapping[str, object] | str | None = None, *, font_px: int | None = None) -> None:
-        self.preset = choice("preset", {"choose one …": ""} | {name: name for name in field.PRESETS})
+    def __init__(self, state: State = None, *, font_px: int | None = None) -> None:
+        self.preset = presets(field.PRESETS)
         self.add = button("Add layer on top", primary=True)
         self.remove = button("Remove top layer")
         self.layer = [slider(label, low=low, high=high) for label, low, high in LAYER]
         self.layer[0].value = 3
         self._layers: list[tuple[int | str, ...]] = []
-        most = SLIDERS["size"][2]
         controls = {
-            "size": slider("input size n", low=1, high=most),
+            "size": _setting("size"),
             "shown": slider("layers shown"),
             "cell": slider("cell on top", readout=False),
         }
@@ -159,10 +190,10 @@ class ReceptiveFieldExplorer(Explorer):
         self.remove.on_click(self._on_remove)
         self.state = state
 
-    def _read(self) -> dict[str, object]:
+    def _read(self) -> dict[str, Any]:
         return super()._read() | {"layers": [list(layer) for layer in self._layers]}
 
-    def _load(self, state: Mapping[str, object] | str | None) -> None:
+    def _load(self, state: State) -> None:
         setup = FieldSetup.of(state)
         self._layers = list(setup.layers)
         fit(self.controls["size"], setup.size, usual=SLIDERS["size"][2])
@@ -176,7 +207,7 @@ class ReceptiveFieldExplorer(Explorer):
         except InvalidSetting:
             fit(self.controls["cell"], 0, usual=0)
 
-    def _on_preset(self, change: Mapping[str, object]) -> None:
+    def _on_preset(self, change: Mapping[str, Any]) -> None:
         if change["new"]:
             self.state = field.PRESETS[change["new"]]
 
@@ -191,8 +222,8 @@ class ReceptiveFieldExplorer(Explorer):
         self.preset.value = ""
         self.state = {"size": self.controls["size"].value, "layers": layers}
 
-    def _changed(self, change: Mapping[str, object]) -> None:
-        if change["owner"] is not self.controls["cell"]:
+    def _changed(self, name: str) -> None:
+        if name != "cell":
             self._look_at(None)
 
     def _arrange(self) -> None:
@@ -211,13 +242,14 @@ class VolumeView(Explorer):
     ``state`` is a dict as ``explorer.state`` gives it, or None for the lecture's 3 × 32 × 32 and six 5 × 5 filters.
     """
 
-    def __init__(self, state: Mapping[str, int] | None = None, *, font_px: int | None = None) -> None:
+    def __init__(self, state: State = None, *, font_px: int | None = None) -> None:
         names = ("in_channels", "size", "out_channels", "kernel_size", "stride", "padding")
-        controls = {name: slider(SLIDERS[name][0], low=SLIDERS[name][1], high=SLIDERS[name][2]) for name in names}
+        controls = {name: _setting(name) for name in names}
         ordered = list(controls.values())
         super().__init__(controls, [columns(ordered[:3], ordered[3:])], draw=volume_picture, font_px=font_px)
         self.state = state
 
-    def _load(self, state: Mapping[str, int] | None) -> None:
-        for name, value in VolumeSetup.of(state).state().items():
-            fit(self.controls[name], value, usual=SLIDERS[name][2])
+    def _load(self, state: State) -> None:
+        setup = VolumeSetup.of(state)
+        for name, control in self.controls.items():
+            fit(control, getattr(setup, name), usual=SLIDERS[name][2])

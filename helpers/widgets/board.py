@@ -15,12 +15,13 @@ import weakref
 import ipywidgets as widgets
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import models
+from helpers.svg import Picture
 from helpers.svg.board import BoardState, board_picture
-from helpers.widgets.explorer import LABEL, Explorer, button, columns
+from helpers.training import train_step
+from helpers.widgets.explorer import Drawing, button, columns, labelled
 
 VAL_PICTURES = 1000  # looked at with every redraw, so that it stays quick
 LOWEST, HIGHEST = -4, 1  # the learning rate's range, in powers of ten
@@ -31,7 +32,7 @@ _BOARDS: weakref.WeakSet[TrainingBoard] = weakref.WeakSet()
 Pictures = tuple[Tensor, Tensor]  # (N, C, H, W) float32 as the network takes them, and their labels (N,) int64
 
 
-class TrainingBoard(Explorer):
+class TrainingBoard(Drawing):
     """Curves, first-layer filters, a start button and a learning rate that acts at once.
 
     In a notebook ``board`` alone shows it; press Start. From code: ``start`` returns at once, ``run`` waits, ``stop``
@@ -66,18 +67,18 @@ class TrainingBoard(Explorer):
         self._trainer = _Trainer(model, train, (val[0][:VAL_PICTURES], val[1][:VAL_PICTURES]), batch_size, seed)
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._seed, self.problem = seed, ""
         self._forget()
         self.rate = widgets.FloatLogSlider(
-            value=lr, base=10, min=LOWEST, max=HIGHEST, step=0.05, readout_format=".2g", description="learning rate",
-            style=LABEL, layout=widgets.Layout(width="98%", min_width="260px"),
-        )  # fmt: skip
+            value=lr, base=10, min=LOWEST, max=HIGHEST, step=0.05, readout_format=".2g", **labelled("learning rate")
+        )
         self.start_button = button("Start", primary=True)
         self.anew_button = button("Begin anew")
         buttons = widgets.HBox([self.start_button, self.anew_button])
-        super().__init__({}, [columns([buttons], [self.rate])], draw=board_picture, font_px=font_px)
+        super().__init__([columns([buttons], [self.rate])], font_px=font_px)
         self.start_button.on_click(lambda _: self.stop() if self.running else self.start())
         self.anew_button.on_click(lambda _: self.reset())
-        self.picture.value = self.svg()
+        self.redraw()
         _BOARDS.add(self)
 
     @property
@@ -86,6 +87,9 @@ class TrainingBoard(Explorer):
         return BoardState(
             tuple(self._losses), tuple(self._checks), tuple(self._rates), self._filters, self._status, self.problem
         )
+
+    def svg(self) -> Picture:
+        return board_picture(self.state, font_px=self.font_px)
 
     @property
     def steps(self) -> int:
@@ -119,7 +123,7 @@ class TrainingBoard(Explorer):
     def wait(self) -> None:
         """Wait until the training stands still; the stop button of the notebook ends it."""
         try:
-            while self.running:
+            while self._thread is not None and self._thread.is_alive():
                 self._thread.join(0.1)  # with a limit, so that an interrupt gets through on Windows too
         except KeyboardInterrupt:
             print(f"Stopped by you after {self.steps} steps.")
@@ -136,7 +140,7 @@ class TrainingBoard(Explorer):
         self.stop()
         self._trainer.reset()
         self._forget()
-        self.picture.value = self.svg()
+        self.redraw()
 
     def _forget(self) -> None:
         self._losses: list[float] = []
@@ -154,7 +158,7 @@ class TrainingBoard(Explorer):
             self.problem = str(error) if isinstance(error, _Diverged) else _sentence(error)
         self._status = "stopped"
         self.start_button.description = "Start"
-        self.picture.value = self.svg()
+        self.redraw()
 
     def _train(self, last: int) -> None:
         looked = 0.0
@@ -162,7 +166,9 @@ class TrainingBoard(Explorer):
             rate = self.rate.value  # read anew for every step: this is how the slider acts at once
             if not self._rates or self._rates[-1][1] != rate:
                 self._rates.append((self.steps, rate))
-            self._losses.append(self._trainer.step(rate))
+            with torch.random.fork_rng(range(torch.cuda.device_count())):  # dropout leaves the caller's numbers alone
+                torch.manual_seed(self._seed + self.steps)
+                self._losses.append(self._trainer.step(rate))
             if time.perf_counter() - looked > self.redraw_seconds:
                 self._look()
                 looked = time.perf_counter()
@@ -171,7 +177,7 @@ class TrainingBoard(Explorer):
     def _look(self) -> None:
         self._checks.append((self.steps, self._trainer.accuracy()))
         self._filters = self._trainer.filters()
-        self.picture.value = self.svg()
+        self.redraw()
 
 
 class _Diverged(ArithmeticError):
@@ -201,21 +207,17 @@ class _Trainer:
             self.order = torch.randperm(len(self.train[1]), generator=self.generator)
         chosen, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
         images, labels = (part[chosen].to(self.device) for part in self.train)
+        self.optimizer.param_groups[0]["lr"] = rate
         models.train_mode(self.model)
         try:
-            loss = F.cross_entropy(self.model(images), labels)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise _Diverged(
-                    f"The loss became {value} with the learning rate {rate:.2g}: the steps were too large. Move the "
-                    "slider to the left and press Start; the training then begins anew."
-                )
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.param_groups[0]["lr"] = rate
-            self.optimizer.step()
+            value = train_step(self.model, images, labels, self.optimizer)[0].item()
         finally:
             self.model.eval()
+        if not math.isfinite(value):
+            raise _Diverged(
+                f"The loss became {value} with the learning rate {rate:.2g}: the steps were too large. Move the "
+                "slider to the left and press Start; the training then begins anew."
+            )
         return value
 
     @torch.no_grad()

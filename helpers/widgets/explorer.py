@@ -8,52 +8,68 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import ipywidgets as widgets
 
 from helpers.svg import Picture, screen
 
 LABEL = {"description_width": "7.2em"}
+State = Mapping[str, Any] | str | None  # settings by name, the name of a preset, or nothing
 
 
-class Explorer(widgets.VBox):
-    """Controls by the name of the setting they set, rows of widgets to show, and the picture of the state.
+class Drawing(widgets.VBox):
+    """Rows of controls, and below them one picture.
 
     ``font_px`` is the size of the text; None: 16, and 24 after ``plotting.projector()``.
     """
 
+    def __init__(self, rows: Sequence[widgets.Widget], *, font_px: int | None) -> None:
+        self.font_px = font_px or screen.font_px()
+        self.picture = widgets.HTML()
+        super().__init__([widgets.HTML(style(self.font_px)), *rows, self.picture])
+        self.add_class("cnn-explorer")
+        self.add_class(f"cnn-explorer-{self.font_px}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.svg().alt}"  # what GitHub shows, where widgets do not run
+
+    def svg(self) -> Picture:
+        """The picture by itself: it stays visible where widgets do not run (GitHub, paper)."""
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        self.picture.value = self.svg()
+
+
+class Explorer(Drawing):
+    """A drawing of a state that its controls set: each control by the name of its setting, and ``draw``."""
+
     def __init__(
         self,
-        controls: Mapping[str, widgets.Widget],
+        controls: Mapping[str, Any],
         rows: Sequence[widgets.Widget],
         *,
         draw: Callable[..., Picture],
         font_px: int | None,
     ) -> None:
-        self.controls, self.font_px = dict(controls), font_px or screen.font_px()
-        self.picture = widgets.HTML()
-        self._draw, self._held = draw, False
-        super().__init__([widgets.HTML(style(self.font_px)), *rows, self.picture])
-        self.add_class("cnn-explorer")
-        self.add_class(f"cnn-explorer-{self.font_px}")
-        for control in self.controls.values():
-            control.observe(self._on_change, names="value")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}: {self.svg().alt}"  # what GitHub shows, where widgets do not run
+        self.controls, self._draw, self._held = dict(controls), draw, False
+        super().__init__(rows, font_px=font_px)
+        for name, control in self.controls.items():
+            control.observe(partial(self._on_change, name), names="value")
 
     @property
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """Every setting; pass it to the constructor, or set it, to see the same again."""
         return self._read()
 
     @state.setter
-    def state(self, state: Mapping[str, object] | str | None) -> None:
+    def state(self, state: State) -> None:
         with self.held():
             self._load(state)
 
     def svg(self) -> Picture:
-        """The picture of the state by itself: it stays visible where widgets do not run (GitHub, paper)."""
         return self._draw(self.state, font_px=self.font_px)
 
     @contextmanager
@@ -63,39 +79,61 @@ class Explorer(widgets.VBox):
         try:
             yield
             self._arrange()
-            self.picture.value = self.svg()
+            self.redraw()
         finally:
             self._held = False
 
-    def _on_change(self, change: Mapping[str, object]) -> None:
+    def _on_change(self, name: str, _: object) -> None:
         if not self._held:  # moved by the user, not by one of the methods below
             with self.held():
-                self._changed(change)
+                self._changed(name)
 
-    def _read(self) -> dict[str, object]:
+    def _read(self) -> dict[str, Any]:
         return {name: control.value for name, control in self.controls.items()}
 
-    def _load(self, state: Mapping[str, object] | str | None) -> None:
+    def _load(self, state: State) -> None:
+        """Set the controls; ValueError, before any is moved, for a state that does not exist."""
         raise NotImplementedError
 
-    def _changed(self, change: Mapping[str, object]) -> None:
-        """A control was moved by the user: what follows for the others."""
+    def _changed(self, name: str) -> None:
+        """Control ``name`` was moved by the user: what follows for the others."""
 
     def _arrange(self) -> None:
         """Set limits and show or hide controls before drawing."""
 
+    def _checked(self, state: State, start: Mapping[str, Any]) -> dict[str, Any]:
+        """``start`` with ``state`` over it; ValueError for a setting, or a value of a menu, that is not there."""
+        if isinstance(state, str):
+            raise ValueError(f"there is no preset {state!r}: pass a dict of settings")
+        wanted = {**start, **{name: value for name, value in (state or {}).items() if value is not None}}
+        for name, value in wanted.items():
+            if name not in self.controls:
+                raise ValueError(f"there is no setting {name!r}; there are: {', '.join(self.controls)}")
+            allowed = [option for _, option in getattr(self.controls[name], "options", ())]
+            if allowed and value not in allowed:
+                raise ValueError(f"there is no {name} {value!r}; there are: {', '.join(map(str, allowed))}")
+        return wanted
+
+
+def labelled(label: str) -> dict[str, Any]:
+    """The look of a control with its label on the left."""
+    layout = widgets.Layout(width="98%", min_width="260px")
+    return {"description": label, "style": LABEL, "layout": layout}
+
 
 def slider(label: str, *, low: int = 0, high: int = 0, readout: bool = True) -> widgets.IntSlider:
     """A labelled slider that reports while it moves."""
-    layout = widgets.Layout(width="98%", min_width="260px")
-    look = {"description": label, "style": LABEL, "layout": layout, "readout": readout}
-    return widgets.IntSlider(value=low, min=low, max=high, **look)
+    return widgets.IntSlider(value=low, min=low, max=high, readout=readout, **labelled(label))
 
 
 def choice(label: str, options: Mapping[str, object]) -> widgets.Dropdown:
     """A labelled menu; options by the words that are shown."""
-    layout = widgets.Layout(width="98%", min_width="260px")
-    return widgets.Dropdown(options=list(options.items()), description=label, style=LABEL, layout=layout)
+    return widgets.Dropdown(options=list(options.items()), **labelled(label))
+
+
+def presets(names: Mapping[str, object]) -> widgets.Dropdown:
+    """A menu of presets that says that one can choose."""
+    return choice("preset", {"choose one …": ""} | {name: name for name in names})
 
 
 def button(label: str, *, primary: bool = False) -> widgets.Button:

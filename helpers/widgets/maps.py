@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from helpers import activations, dissect, loaders, svg
 from helpers.models import name_of
 from helpers.svg import Picture
-from helpers.widgets.explorer import Explorer, choice, columns, show, slider
+from helpers.widgets.explorer import Explorer, State, choice, columns, show, slider
 
 COLUMNS, PER_PAGE = 6, 18
 PHOTO = 300.0  # px, side of the picture
@@ -32,7 +33,7 @@ class MapBrowser(Explorer):
     """
 
     def __init__(
-        self, model: nn.Module, image: Tensor, state: Mapping[str, object] | None = None, *, font_px: int | None = None
+        self, model: nn.Module, image: Tensor, state: State = None, *, font_px: int | None = None
     ) -> None:
         self._name = name_of(model)
         self._photo = loaders.as_image(image).clamp(0, 1).numpy()
@@ -55,28 +56,24 @@ class MapBrowser(Explorer):
         super().__init__(controls, [columns(menus, cell)], draw=self._drawn, font_px=font_px)
         self.state = state
 
-    def _load(self, state: Mapping[str, object] | str | None) -> None:
-        first = next(iter(self._rows))
-        wanted = {"node": first, "order": "mean", "scale": "own", "page": 0, "row": None, "column": None}
-        wanted |= _checked(state or {}, wanted, self._rows)
-        height, width = self._rows[wanted["node"]].output_shape[1:]
-        middle = {"row": height // 2, "column": width // 2}
-        values = {name: middle[name] if value is None else value for name, value in wanted.items()}
-        self._size = height, width
-        self.controls["node"].value = values["node"]
+    def _load(self, state: State) -> None:
+        start = {"node": next(iter(self._rows)), "order": "mean", "scale": "own", "page": 0}
+        wanted = self._checked(state, start)
+        height, width = self._size = self._rows[wanted["node"]].output_shape[1:]
+        self.controls["node"].value = wanted["node"]
         self._arrange()
-        for name, value in values.items():
+        for name, value in ({"row": height // 2, "column": width // 2} | wanted).items():
             self.controls[name].value = value
 
-    def _changed(self, change: Mapping[str, object]) -> None:
+    def _changed(self, name: str) -> None:
         """In another layer the cell stays at the same place of the picture, and the pages begin anew."""
-        if change["owner"] is not self.controls["node"]:
+        if name != "node":
             return
-        size = self._rows[change["new"]].output_shape[1:]
-        for name, before, after in zip(("row", "column"), self._size, size, strict=True):
-            place = (self.controls[name].value + 0.5) / before
-            self.controls[name].max = max(before, after)  # room for the new value; _arrange sets the limit
-            self.controls[name].value = int(place * after)
+        size = self._rows[self.controls["node"].value].output_shape[1:]
+        for side, before, after in zip(("row", "column"), self._size, size, strict=True):
+            place = (self.controls[side].value + 0.5) / before
+            self.controls[side].max = max(before, after)  # room for the new value; _arrange sets the limit
+            self.controls[side].value = int(place * after)
         self.controls["page"].value = 0
         self._size = size
 
@@ -86,7 +83,7 @@ class MapBrowser(Explorer):
             self.controls[name].max = length - 1
             show(self.controls[name], when=length > 1)
 
-    def _drawn(self, state: Mapping[str, object], *, font_px: int) -> Picture:
+    def _drawn(self, state: Mapping[str, Any], *, font_px: int) -> Picture:
         row = self._rows[state["node"]]
         cell = state["row"], state["column"]
         return maps_picture(
@@ -94,16 +91,6 @@ class MapBrowser(Explorer):
             order=state["order"], shared=state["scale"] == "shared", page=state["page"], cell=cell,
             box=row.at(cell) if row.axes else None, font_px=font_px,
         )  # fmt: skip
-
-
-def _checked(state: Mapping[str, object], known: Mapping[str, object], rows: Mapping[str, object]) -> dict[str, object]:
-    """``state``, unless it holds something that there is not."""
-    for name in state:
-        if name not in known:
-            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(known)}")
-    if state.get("node") is not None and state["node"] not in rows:
-        raise ValueError(f"there is no layer {state['node']!r} with maps; there are: {', '.join(rows)}")
-    return {name: value for name, value in state.items() if value is not None}
 
 
 # ---- the picture: arrays in, SVG out -----------------------------------------------------------------------------
