@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,12 +63,6 @@ class Dissection(tables.Shown):
         close = get_close_matches(name, named, n=4, cutoff=0.4) or list(named)[:4]
         raise ValueError(f"{self.model} has no row {name!r}. Rows with a name like it: {', '.join(close)}.")
 
-    def running(self, figure: str) -> tuple[int, ...]:
-        """The sum of "params", "macs" or "activation_bytes" from the first row up to each one."""
-        if figure not in ("params", "macs", "activation_bytes"):
-            raise ValueError(f"figure is {figure!r}; it can be 'params', 'macs' or 'activation_bytes'.")
-        return tuple(accumulate(getattr(row, figure) for row in self.rows))
-
     def stages(self, *, collapse: bool = True) -> list[Stage]:
         """The rows put together: a layer with its norm and ReLU, a block; neighbours alike as one, with ``repeats``."""
         return tables.stages(self.rows, collapse=collapse)
@@ -91,19 +84,11 @@ class Dissection(tables.Shown):
         columns = ("name", "type", "kind", "block", "input_shape", "output_shape", "kernel_size", "stride", "padding",
                    "dilation", "groups", "params", "trainable", "activation_bytes", "shares_memory", "macs",
                    "receptive_field", "clipped_field", "jump", "start")  # fmt: skip
-        data = {column: [getattr(row, column) for row in self.rows] for column in columns}
-        running = {f"{figure}_so_far": self.running(figure) for figure in ("params", "macs")}
-        return pandas.DataFrame(data | running)
+        return pandas.DataFrame({column: [getattr(row, column) for row in self.rows] for column in columns})
 
     def table(self) -> tables.Table:
         """The rows and their sums, as ``print`` and a notebook show them."""
         return tables.of_rows(self)
-
-
-_FALLBACK = (
-    "Until then only the layers made in __init__ are listed, each with what went in and came out; calls like F.relu or "
-    "x + y are not seen, and receptive fields are n/a."
-)
 
 
 def layers(model: nn.Module, input_size: int | tuple[int, ...] | Sequence[tuple[int, ...]]) -> Dissection:
@@ -130,23 +115,20 @@ def layers(model: nn.Module, input_size: int | tuple[int, ...] | Sequence[tuple[
             traced = trace.trace(copied)
     except trace.NotTraceable as obstacle:
         seen = record.record_hooked(model, [torch.zeros(trace.BATCH, *shape) for shape in shapes])
-        is_traced, notes = False, (str(obstacle), _FALLBACK, *seen.notes)
+        is_traced, notes = False, [str(obstacle), *seen.notes]
     else:
         seen = record.record(copied, traced, [torch.empty(trace.BATCH, *shape, device="meta") for shape in shapes])
-        is_traced, notes = True, tuple(seen.notes)
-    weights = list(model.parameters())
-    trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
-    params = sum(weight.numel() for weight in weights)
-    return Dissection(name_of(model), shapes, tuple(seen.rows), params, trainable, is_traced, notes)
+        is_traced, notes = True, seen.notes
+    params = sum(weight.numel() for weight in model.parameters())
+    trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    return Dissection(name_of(model), shapes, tuple(seen.rows), params, trainable, is_traced, tuple(notes))
 
 
 def compare(first: Dissection, second: Dissection) -> Comparison:
     """Two networks side by side, layer by layer; shown as a table by ``print`` and in a notebook."""
-    for given in (first, second):
-        if not isinstance(given, Dissection):
-            raise ValueError(
-                f"compare takes two dissections, got {type(given).__name__}: compare(layers(a, 224), ...)."
-            )
+    for each in (first, second):
+        if not isinstance(each, Dissection):
+            raise ValueError(f"compare takes two dissections, got {type(each).__name__}: compare(layers(a, 224), ...).")
     return Comparison(first, second)
 
 

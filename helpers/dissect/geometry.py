@@ -200,7 +200,9 @@ def _moved(call: Call, field: Field, before: Shape, after: Shape) -> Field | Non
     slid, name = window(call), call.function
     averages = isinstance(call.module, nn.AvgPool2d) or name == "avg_pool2d"
     if slid is not None and not (averages and slid.kernel_size == before[2:] and after[2:] == (1, 1)):
-        return None if _pads_with_pixels(call) else _slide(field, slid, after[2:])
+        if isinstance(call.module, nn.Conv2d) and call.module.padding_mode != "zeros" and any(call.module.padding):
+            return None  # a cell at the edge sees reflected, repeated or wrapped pixels
+        return _slide(field, slid, after[2:])
     adaptive = isinstance(call.module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) or "adaptive" in name
     if (slid is not None or adaptive) and field.dims == (2, 3):
         return _adaptive(field, after[2:])
@@ -217,11 +219,6 @@ def _moved(call: Call, field: Field, before: Shape, after: Shape) -> Field | Non
     if call.kind == "linear":  # works on the last dimension
         return field if field.dims is None or max(field.dims) < len(after) - 1 else None
     return _reshaped(field, before, after) if call.kind in ("shape", "pool") else None
-
-
-def _pads_with_pixels(call: Call) -> bool:
-    """Padding that reflects, repeats or wraps around: a cell at the edge sees pixels from elsewhere."""
-    return isinstance(call.module, nn.Conv2d) and call.module.padding_mode != "zeros" and any(call.module.padding)
 
 
 def _slide(field: Field, window: Window, sizes: Shape) -> Field:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import linecache
 import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -60,12 +59,8 @@ def trace(model: nn.Module) -> Traced:
         graph = fx.Tracer().trace(model)
     except Exception as error:  # only PyTorch's code and the network's own run in there, and it raises what it likes
         raise NotTraceable(_obstacle(error, type(model).__name__)) from error
-    owners = {node: _owner(node) for node in graph.nodes}
-    seen: Counter[str] = Counter()
-    names = {}
-    for node, owner in owners.items():
-        path = str(node.target) if node.op == "call_module" else f"{owner}.{_function_name(node)}".lstrip(".")
-        names[node] = _numbered(path, seen)
+    owners, seen = {node: _owner(node) for node in graph.nodes}, Counter[str]()
+    names = {node: _numbered(_path(node, owner), seen) for node, owner in owners.items()}
     return Traced(graph, names, owners)
 
 
@@ -74,6 +69,10 @@ def _owner(node: fx.Node) -> str:
     if node.op == "call_module":
         modules.pop()  # the module that is called
     return modules[-1] if modules else ""
+
+
+def _path(node: fx.Node, owner: str) -> str:
+    return str(node.target) if node.op == "call_module" else f"{owner}.{_function_name(node)}".lstrip(".")
 
 
 def _function_name(node: fx.Node) -> str:
@@ -201,41 +200,39 @@ _ADVICE = {  # a part of the message, and what to do about it; the first that fi
 def _obstacle(error: Exception, model_name: str) -> str:
     """File and line where ``forward`` stops the tracer, the line itself, and what to change."""
     advice = next(text for part, text in _ADVICE.items() if part in str(error))
+    lines = traceback.extract_tb(error.__traceback__)
     others = Path(torch.__file__).parent, Path(__file__).parent
-    lines = [line for line in traceback.extract_tb(error.__traceback__)
-             if not any(Path(line.filename).is_relative_to(folder) for folder in others)]  # fmt: skip
-    if not lines:
-        return f"{model_name} cannot be traced ({type(error).__name__}: {error}). What to change: {advice}."
-    path, number = Path(lines[-1].filename), lines[-1].lineno or 0  # that of a notebook's cell changes with every run
-    place = f"{path.name}:{number}" if path.is_file() else f"line {number} of a notebook's cell"
-    source = linecache.getline(str(path), number).strip() or "(source not available)"
+    theirs = [line for line in lines if not any(Path(line.filename).is_relative_to(folder) for folder in others)]
+    line = theirs[-1] if theirs else lines[-1]
+    path = Path(line.filename)
+    place = f"{path.name}:{line.lineno}" if path.is_file() else f"line {line.lineno} of a notebook's cell"
     return (
-        f"{model_name} cannot be traced: it stops at {place}, in {lines[-1].name}:\n    {source}\n"
-        f"What to change: {advice}."
+        f"{model_name} cannot be traced: it stops at {place}, in {line.name}:\n    {line.line or error}\n"
+        f"What to change: {advice}.\nUntil then only the layers made in __init__ are listed, each with what went in "
+        "and came out; calls like F.relu or x + y are not seen, and receptive fields are n/a."
     )
 
 
 def _failure(call: Call, error: Exception) -> str:
     """Which layer stops a pass, what arrives there, and what it takes."""
     shapes = [tuple(tensor.shape) for tensor in call.tensors() if not isinstance(tensor, nn.Parameter)]
-    arriving = " and ".join(map(_of_one_image, shapes)) or "nothing"
+    arriving, where = " and ".join(map(_of_one_image, shapes)) or "nothing", f"{call.name} ({call.type})"
     if call.type == "assert":
         return f"forward itself refuses pictures of this size: {error}"
-    where = f"{call.name} ({call.type})"
     if isinstance(call.module, nn.Linear) and shapes:
         return (
             f"{where} takes {call.module.in_features} numbers a picture, but {arriving} arrives. Either input_size is "
             "not the size this network was made for, or the flatten before this layer is missing or wrong."
         )
     if isinstance(call.module, nn.Conv2d) and len(shapes[0]) == 4 and shapes[0][1] != call.module.in_channels:
+        channels = call.module.in_channels
         return (
-            f"{where} takes {call.module.in_channels} channels, but {arriving} arrives. For the first layer this is "
-            f"input_size: try ({call.module.in_channels}, H, W)."
+            f"{where} takes {channels} channels, but {arriving} arrives. For the first layer this is input_size: try "
+            f"({channels}, H, W)."
         )
-    return (
-        f"{where} does not take what arrives, {arriving}: {str(error).splitlines()[0] if str(error) else error!r}. "
-        "If the maps have become too small, try a larger input_size."
-    )
+    reason = str(error).partition("\n")[0] or repr(error)
+    advice = "If the maps have become too small, try a larger input_size."
+    return f"{where} does not take what arrives, {arriving}: {reason}. {advice}"
 
 
 def _of_one_image(shape: tuple[int, ...]) -> str:
