@@ -98,8 +98,8 @@ OLD_NAMES = {
     "svg_zoo": "svg.zoo",
     "widgets_form": "exercises.form",
     "widgets_maps": "widgets.maps",
-    "widgets_network": "widgets.network",
-    "widgets_zoo": "widgets.zoo",
+    "widgets_network": "widgets.networks",
+    "widgets_zoo": "widgets.networks",
 }
 
 
