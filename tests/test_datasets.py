@@ -545,7 +545,7 @@ def child(patch=""):
     "patch",
     [
         "import pooch; pooch.HTTPDownloader.__call__ = lambda self, url, path, pooch: (open(path, 'w').close(), die())",
-        "download._accept = die",
+        "download._web_page = die",
         "archives.unpack = die",
         "archives.split_root = die",
         "datasets.json.dumps = die",

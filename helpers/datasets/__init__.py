@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def is_ready(name: str, *, home: str | Path | None = None) -> bool:
         return True
     with contextlib.suppress(OSError):
         base = _base(home)
-        return _unpacked(entry, base)[0] is not None or any(map(_is_zip, _zips(entry, base)))
+        return _unpacked(entry, base)[0] is not None or any(map(zipfile.is_zipfile, _zips(entry, base)))
     return False
 
 
@@ -127,7 +128,7 @@ def _from_here(entry: DataSet, zip_path: Path, scratch: Path) -> Path:
 
 
 def _from_network(entry: DataSet, bring: Callable[..., Path], address: str, scratch: Path) -> Path:
-    zip_path = bring(address, scratch / f"{entry.name}.zip", sha256=entry.sha256, check=archives.check)
+    zip_path = bring(address, scratch / f"{entry.name}.zip", sha256=entry.sha256)
     return _unpack(entry, zip_path, scratch)
 
 
@@ -195,14 +196,6 @@ def _drive_folders() -> list[Path]:
 
 def _base(home: str | Path | None) -> Path:
     return Path(home).expanduser().resolve() if home else machine.home()
-
-
-def _is_zip(path: Path) -> bool:
-    try:
-        archives.check(path)
-    except OSError:
-        return False
-    return True
 
 
 def _warn(subject: str, sentence: str) -> None:

@@ -6,7 +6,6 @@ links; the size is looked at here, before the first byte is written.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import lzma
 import os
@@ -14,7 +13,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from helpers import pictures
@@ -26,8 +25,6 @@ NAMES = ("{}.zip", "{} (1).zip", "{}(1).zip", "Copy of {}.zip")  # as browsers a
 
 # What a damaged zip, or one of a kind that Python cannot read, comes out as.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
-# What a file system says of names that clash or that it cannot hold.
-_BAD_NAME = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
 class ArchiveError(OSError):
@@ -40,29 +37,31 @@ def find_zips(name: str, folders: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(path for path in places if os.path.isfile(path)))
 
 
-def check(zip_path: str | Path) -> None:
-    """Raise ``ArchiveError`` unless the file is a zip with a readable table of contents (reads its end only)."""
-    with _open(zip_path):
-        pass
-
-
 def unpack(zip_path: str | Path, folder: str | Path) -> None:
     """Unpack into ``folder`` (made if needed, best empty); on an error what came before it stays there.
 
     Left out: links and devices, ``__MACOSX``, ``Thumbs.db`` and names with a leading dot (``.DS_Store``, ``._*``).
     Refused before anything is written: passwords, more than 16 GiB or a million files.
 
-    Raises ``ArchiveError`` for whatever is wrong with the zip, plain ``OSError`` for the disk.
+    Raises ``ArchiveError`` for whatever is wrong with the zip, plain ``OSError`` for the disk and for names that it
+    cannot hold.
     """
     from tqdm.auto import tqdm  # here: in a notebook it loads ipywidgets
 
-    folder = Path(folder)
+    zip_path, folder = Path(zip_path), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _open(zip_path) as archive:
-        entries = [info for info in archive.infolist() if _is_wanted(info)]
-        _check(entries, folder)
-        for info in tqdm(entries, desc=f"unpacking {Path(zip_path).name}", unit=" files", delay=2):
-            archive.extract(info, folder)
+    size = zip_path.stat().st_size
+    if size == 0:
+        raise ArchiveError("it is empty (0 bytes)")
+    try:
+        with zipfile.ZipFile(zip_path) as archive:
+            entries = [info for info in archive.infolist() if _is_wanted(info)]
+            _check(entries, folder)
+            for info in tqdm(entries, desc=f"unpacking {zip_path.name}", unit=" files", delay=2):
+                archive.extract(info, folder)
+    except _DAMAGE as error:
+        said = str(error) or type(error).__name__
+        raise ArchiveError(f"it is no whole zip file ({size / 2**20:.1f} MiB; {said})") from error
 
 
 def split_root(folder: str | Path, *, name: str = "") -> Path:
@@ -92,28 +91,6 @@ def count_images(folder: str | Path) -> dict[str, dict[str, int]]:
         for split in SPLITS
         if (here := Path(folder) / split).is_dir()
     }
-
-
-@contextlib.contextmanager
-def _open(zip_path: str | Path) -> Iterator[zipfile.ZipFile]:
-    """The zip, opened; whatever turns out to be wrong with it while it is open becomes an ``ArchiveError``."""
-    size = Path(zip_path).stat().st_size
-    if size == 0:
-        raise ArchiveError("it is empty (0 bytes)")
-    try:
-        with zipfile.ZipFile(zip_path) as archive:
-            yield archive
-    except ArchiveError:
-        raise
-    except _DAMAGE as error:
-        said = str(error) or type(error).__name__
-        raise ArchiveError(f"it is no whole zip file ({size / 2**20:.1f} MiB; {said})") from error
-    except OSError as error:
-        if error.errno in _BAD_NAME:
-            raise ArchiveError(f"an entry in it cannot be written ({error.strerror})") from error
-        if error.errno is None:  # bz2's way to say "damaged"
-            raise ArchiveError(f"it is no whole zip file ({error})") from error
-        raise
 
 
 def _is_wanted(info: zipfile.ZipInfo) -> bool:

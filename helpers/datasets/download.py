@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,7 @@ def download(url: str, target: str | Path, *, sha256: str | None = None, check: 
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is no web address; it should start with https:// (or http://).")
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with machine.replacing(target) as partial:
-        _bring(url, partial)
-        _accept(partial, sha256=sha256, check=check)
-    return target
+    return _deliver(partial(_from_web, url), Path(target), sha256, check)
 
 
 def download_from_drive(
@@ -65,26 +61,9 @@ def download_from_drive(
 ) -> Path:
     """Bring a file shared on Google Drive ("Anyone with the link") to ``target`` with the gdown package.
 
-    Raises ``DownloadError`` when Google refuses (quota, permission) or gdown is not installed.
+    As ``download``; ``DownloadError`` also when Google refuses (quota, permission) or gdown is not installed.
     """
-    try:
-        import gdown
-    except ImportError as error:
-        raise DownloadError("the gdown package is not installed (pip install gdown)") from error
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with machine.replacing(target) as partial:
-        try:
-            # Only these three arguments exist in gdown 5 and 6 alike.
-            got = gdown.download(id=drive_id, output=str(partial), quiet=False)
-        except Exception as error:  # gdown reads Google's pages: what they change can come out as any exception
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise
-            raise DownloadError(_drive_reason(error)) from error
-        if got is None or not partial.is_file():
-            raise DownloadError("Google Drive gave no file (not shared with 'Anyone with the link', or over its quota)")
-        _accept(partial, sha256=sha256, check=check)
-    return target
+    return _deliver(partial(_from_drive, drive_id), Path(target), sha256, check)
 
 
 def sha256_of(path: str | Path) -> str:
@@ -93,7 +72,20 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _bring(url: str, path: Path) -> None:
+def _deliver(bring: Callable[[Path], None], target: Path, sha256: str | None, check: Check | None) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with machine.replacing(target) as path:
+        bring(path)
+        if page := _web_page(path):
+            raise DownloadError(page)
+        if sha256 and (got := sha256_of(path)) != sha256.lower():
+            raise DownloadError(f"the SHA-256 is {got}, expected {sha256.lower()}: another file, or damaged on the way")
+        if check:
+            check(path)
+    return target
+
+
+def _from_web(url: str, path: Path) -> None:
     import pooch  # both here: they take long to import, and most sessions download nothing
     import requests
 
@@ -140,15 +132,6 @@ def _explained(error: requests.RequestException) -> tuple[str, bool]:
     return "the connection broke", True
 
 
-def _accept(path: Path, *, sha256: str | None, check: Check | None) -> None:
-    if page := _web_page(path):
-        raise DownloadError(page)
-    if sha256 and (got := sha256_of(path)) != sha256.lower():
-        raise DownloadError(f"the SHA-256 is {got}, expected {sha256.lower()}: another file, or damaged on the way")
-    if check:
-        check(path)
-
-
 def _web_page(path: Path) -> str:
     """Says which web page came in place of a data file; empty when it is none."""
     with path.open("rb") as file:
@@ -162,6 +145,22 @@ def _web_page(path: Path) -> str:
     if b"password" in text or b"sign in" in text or b"log in" in text:
         return "a login page came in place of the file"
     return "a web page came in place of the file"
+
+
+def _from_drive(drive_id: str, path: Path) -> None:
+    try:
+        import gdown
+    except ImportError as error:
+        raise DownloadError("the gdown package is not installed (pip install gdown)") from error
+    try:
+        # Only these three arguments exist in gdown 5 and 6 alike.
+        got = gdown.download(id=drive_id, output=str(path), quiet=False)
+    except Exception as error:  # gdown reads Google's pages: what they change can come out as any exception
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        raise DownloadError(_drive_reason(error)) from error
+    if got is None or not path.is_file():
+        raise DownloadError("Google Drive gave no file (not shared with 'Anyone with the link', or over its quota)")
 
 
 def _drive_reason(error: Exception) -> str:
