@@ -26,7 +26,7 @@ __version__ = "0.2.0"
 # Where the modules of last term's flat package went, so that students' older copies of a notebook still run.
 OLD_NAMES = {
     "acceleration": "training.acceleration",
-    "activations_maps": "activations.nodes",
+    "activations_maps": "activations",
     "alexnet2012": "models.alexnet2012",
     "alexnet_mini": "models.alexnet_mini",
     "answers": "exercises.answers",

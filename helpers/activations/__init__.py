@@ -6,27 +6,34 @@ Nothing here changes the network: layer modes, ``requires_grad``, gradients, hoo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from helpers import models
-from helpers.activations.nodes import device_of, forward_through, node_names
+from helpers.dissect import trace
 
+Swap = Callable[[Tensor], Tensor]
 POOLING = nn.modules.pooling._AvgPoolNd | nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AdaptiveAvgPoolNd
 
 
 def nodes(model: nn.Module) -> list[str]:
-    """The nodes that can be looked at, in the order of the forward pass: "features.0", "layer1.0.add", ...
+    """The nodes that can be looked at, in the order of the forward pass, by the names that ``dissect`` gives them.
 
-    Modules that contain others ("features", "layer1.0") can be looked at too. Where torch.fx cannot trace ``forward``,
-    the modules without children.
+    A node is a module ("features.0"; called a second time it is "relu_1") or any call in a ``forward``:
+    "layer1.0.add", "max_pool2d_1". Modules that contain others ("features", "layer1.0") can be looked at too. Where
+    torch.fx cannot trace ``forward``, the modules without children.
     """
     with models.evaluating(model):
-        return node_names(model)
+        calls = _calls(model)
+    if calls is not None:
+        return list(calls)
+    return [name for name, module in model.named_modules() if name and not any(True for _ in module.children())]
 
 
 def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
@@ -44,16 +51,14 @@ def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
         return output
 
     with models.evaluating(model, grad=False):
-        forward_through(model, images.to(device_of(model)), node, keep)
+        _forward_through(model, images.to(_device_of(model)), node, keep)
     return kept[0].cpu()
 
 
 def dead_share(maps: Tensor) -> float:
     """The share (0..1) of maps that are nowhere above zero, in any image; ``maps`` ``(N, C, h, w)`` behind a ReLU."""
     if maps.ndim < 2:
-        raise ValueError(
-            f"maps of shape {tuple(maps.shape)} must be (N, C, h, w) or (N, C), several images if possible."
-        )
+        raise ValueError(f"maps of shape {tuple(maps.shape)} must be (N, C, h, w) or (N, C), several images if possible.")
     alive = (maps > 0).transpose(0, 1).flatten(1).any(dim=1)
     return 1 - alive.float().mean().item()
 
@@ -94,7 +99,7 @@ def top_k(model: nn.Module, image: Tensor, categories: Sequence[str], k: int = 5
     """
     _check_single(image)
     with models.evaluating(model, grad=False):
-        probabilities = model(image.to(device_of(model)))[0].softmax(dim=0).cpu()
+        probabilities = model(image.to(_device_of(model)))[0].softmax(dim=0).cpu()
     if len(categories) != len(probabilities):
         raise ValueError(f"There are {len(categories)} categories, but the network has {len(probabilities)} outputs.")
     values, indices = probabilities.topk(min(k, len(categories)))
@@ -139,7 +144,7 @@ def _score_and_maps(model: nn.Module, image: Tensor, class_index: int, node: str
         return kept[0].clone()  # an in-place ReLU that follows works on the copy
 
     with torch.inference_mode(False), models.evaluating(model, grad=True):
-        scores = forward_through(model, image.detach().clone().to(device_of(model)), node, start_here)
+        scores = _forward_through(model, image.detach().clone().to(_device_of(model)), node, start_here)
         if kept[0].ndim != 4:
             raise ValueError(f"Grad-CAM needs maps (1, C, h, w); {node!r} puts out {tuple(kept[0].shape)}.")
         if not 0 <= class_index < scores.shape[1]:
@@ -186,7 +191,7 @@ def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, torc
     with models.evaluating(model, grad=False), contextlib.ExitStack() as hooks:
         for module in names:
             hooks.enter_context(module.register_forward_hook(note))
-        model(image.to(device_of(model)))
+        model(image.to(_device_of(model)))
     return seen
 
 
@@ -196,3 +201,75 @@ def _check_single(image: Tensor) -> None:
             f"image of shape {tuple(image.shape)} must be one picture, (1, 3, H, W): image.unsqueeze(0) adds the 1, "
             "images[:1] takes the first of several."
         )
+
+
+# --- getting at a node ------------------------------------------------------------------------------------------------
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _calls(model: nn.Module) -> dict[str, fx.Node] | None:
+    """The calls in ``forward`` by name, in their order; None where torch.fx cannot trace it."""
+    try:
+        return trace.trace(model).calls()
+    except trace.NotTraceable:
+        return None
+
+
+def _forward_through(model: nn.Module, images: Tensor, node: str, swap: Swap) -> Tensor:
+    """The scores of ``images``, with the output of ``node`` replaced by what ``swap`` makes of it.
+
+    Raises:
+        ValueError: no such node, or it does not put out a tensor.
+    """
+    if node and node in dict(model.named_modules()):
+        return _hooked(model, images, node, swap)
+    found = _calls(model)
+    if found is None or node not in found:
+        raise ValueError(_unknown(model, node, found))
+    return _Interpreter(model, found[node], swap).run(images)
+
+
+def _hooked(model: nn.Module, images: Tensor, node: str, swap: Swap) -> Tensor:
+    calls = 0
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+        nonlocal calls
+        calls += 1
+        return swap(_tensor(output, node)) if calls == 1 else None  # None leaves the output as it is
+
+    with model.get_submodule(node).register_forward_hook(hook):
+        scores = model(images)
+    if not calls:
+        raise ValueError(f"{node!r} is in the network, but its forward never calls it, so it puts out nothing.")
+    return scores
+
+
+class _Interpreter(fx.Interpreter):
+    """Runs a traced network call by call; the modules are the caller's own."""
+
+    def __init__(self, model: nn.Module, wanted: fx.Node, swap: Swap) -> None:
+        super().__init__(model, garbage_collect_values=True, graph=wanted.graph)
+        self.wanted, self.swap = wanted, swap
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        return self.swap(_tensor(result, str(n))) if n is self.wanted else result
+
+
+def _tensor(output: Any, node: str) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise ValueError(f"The node {node!r} puts out a {type(output).__name__}, not a tensor. Choose a node inside it.")
+    return output
+
+
+def _unknown(model: nn.Module, node: str, found: dict[str, fx.Node] | None) -> str:
+    names = list(dict.fromkeys([*(found or ()), *(name for name, _ in model.named_modules() if name)]))
+    close = difflib.get_close_matches(node, names, n=4, cutoff=0.5) or names[:4]
+    text = f"There is no node {node!r} in this network. Close to it: {', '.join(close)}. "
+    if found is None:
+        text += "torch.fx cannot trace this forward, so only modules can be looked at, no functional calls. "
+    return text + "activations.nodes(model) lists the nodes."
