@@ -386,21 +386,35 @@ def test_a_further_near_copy_of_a_leaked_picture_is_found(folder):
     assert found(folder, "near_leak").examples == ("train/cat/0001.jpg = test/cat/near.png",)
 
 
+@pytest.mark.parametrize(("correlation", "is_copy"), [(0.90, False), (0.95, False), (0.975, False), (0.992, True)])
+def test_different_photos_correlate_up_to_0956_and_copies_from_0991_on(correlation, is_copy):
+    """What was measured on photos, made to order: one drawing with so much of another one laid over it."""
+    flat = np.stack([np.asarray(lookalikes.thumbnail(drawing(number)), float).ravel() for number in (1, 2)])
+    one, other = (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True)
+    other -= (one @ other) / len(one) * one  # what of it is not like the first
+    mixed = correlation * one + np.sqrt(1 - correlation**2) * other / other.std()
+    first, second = (np.rint(128 + 25 * each).clip(0, 255).astype(np.uint8) for each in (one, mixed))
+    first, second = first.reshape(1, 32, 32, 3), second.reshape(1, 32, 32, 3)
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] == pytest.approx(correlation, abs=0.002)
+    assert lookalikes.near_copies(first, second) == [(0, 0)] * is_copy
+
+
 def test_near_copies_equals_the_plain_double_loop():
     rng = np.random.default_rng(1)
     first = np.stack([lookalikes.thumbnail(drawing(number)) for number in range(40)])
     noise = rng.normal(0, 3, (30, *first.shape[1:]))
     second = (first[rng.integers(0, 40, 30)] + noise).clip(0, 255).astype(np.uint8)
     second[::3] = second[::3, :, ::-1]
-    expected = {}
+    expected, mirrored_pairs = set(), 0
     for mirrored in (False, True):
         for i, one in enumerate(first):
             for j, other in enumerate(second):
                 other = other[:, ::-1] if mirrored else other
                 if np.corrcoef(one.ravel(), other.ravel())[0, 1] >= lookalikes.SAME:
-                    expected.setdefault((i, j), mirrored)
-    assert len(expected) >= 30 and True in expected.values() and False in expected.values()
-    assert lookalikes.near_copies(first, second) == sorted((i, j, how) for (i, j), how in expected.items())
+                    expected.add((i, j))
+                    mirrored_pairs += mirrored
+    assert len(expected) >= 30 and 0 < mirrored_pairs < len(expected)
+    assert lookalikes.near_copies(first, second) == sorted(expected)
 
 
 def test_near_copies_in_parts_gives_the_same(monkeypatch):

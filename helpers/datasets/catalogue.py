@@ -27,8 +27,8 @@ class DataSet:
     urls: tuple[str, ...] = ()
     drive_id: str | None = None
     sha256: str | None = None  # of the zip, hex
-    standin: str | None = None  # the data set that the kit can draw in its place, when asked for it by name
-    drawn: bool = False  # by helpers.standin
+    standin: str | None = None  # the drawn data set to work with in its place, when asked for it by name
+    drawn: bool = False  # comes with the kit
     about: str = ""
 
     @property

@@ -1,7 +1,7 @@
 """An audit of any image folder before it costs training time: ``print(doctor.examine(folder))``.
 
 Counts first, then what is wrong, how often, where, and what to do about it. Every picture is decoded once, and nothing
-in the folder is changed. The checks themselves are in ``doctor_checks``.
+in the folder is changed. The checks themselves are in ``doctor.checks``.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def _find_splits(folder: Path) -> list[str]:
     # A class may be called "train" (the vehicle): a split holds folders, a class holds pictures.
     splits = [name for name in splits if pictures.list_classes(folder / name) or len(splits) == len(names)]
     if splits:
-        return sorted(splits, key=lambda name: (_meant(name) != "train", name.lower() != "test", name))
+        exact = (*SPLITS, "Train", "Test")  # of two names for one split, the kit's own comes first
+        return sorted(splits, key=lambda name: (_meant(name) != "train", name not in exact, name.lower(), name))
     deeper = [name for name in names if any(map(_meant, pictures.list_classes(folder / name)))]
     if deeper:
         raise ValueError(
@@ -165,14 +166,11 @@ def _layout(folder: Path, splits: list[str]) -> list[Problem]:
 
 def _renamed(name: str, splits: list[str]) -> Problem:
     target = _meant(name)
-    if target in splits or (target == "test" and name != _first_test(splits)):
+    used = next(split for split in splits if _meant(split) == target)
+    if name != used:
         extra = f"the kit reads train/ and test/ only; move the pictures of {name}/ into train/, class by class."
         return Problem("split_name", (name,), f"{name}/ is not used: {extra}", "warning")
     return Problem("split_name", (name,), f"Rename {name}/ to {target}/: the kit looks for that name.", "error")
-
-
-def _first_test(splits: list[str]) -> str:
-    return next(name for name in splits if _meant(name) == "test")
 
 
 def _outside(folder: Path, splits: list[str]) -> list[Problem]:

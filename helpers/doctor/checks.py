@@ -224,7 +224,7 @@ def _near_copies(seen: list[Seen]) -> list[list[Seen]]:
     if not others:
         return []
     pairs = lookalikes.near_copies(*(np.stack([one.thumbnail for one in part]) for part in (first, others)))
-    return [[first[i], others[j]] for i, j, _ in pairs]
+    return [[first[i], others[j]] for i, j in pairs]
 
 
 def _differ(group: list[Seen], what: str) -> bool:

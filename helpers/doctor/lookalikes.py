@@ -30,19 +30,17 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
-def near_copies(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Pairs ``(i, j, mirrored)`` of thumbnails ``first[i]`` and ``second[j]`` that show the same picture.
+def near_copies(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs ``(i, j)`` of thumbnails ``first[i]`` and ``second[j]`` that show the same picture, perhaps mirrored.
 
     Both are ``(N, 32, 32, 3)`` uint8. Plain surfaces are never paired. 1,500 x 300 thumbnails take about 0.1 s.
     """
-    found: dict[tuple[int, int], bool] = {}
-    for mirrored in (False, True):
-        other = second[:, :, ::-1] if mirrored else second
+    found: set[tuple[int, int]] = set()
+    for other in (second, second[:, :, ::-1]):
         for rows, columns in _candidates(first, other):
             same = _correlation(first[rows], other[columns]) >= SAME
-            for pair in zip(rows[same].tolist(), columns[same].tolist(), strict=True):
-                found.setdefault(pair, mirrored)
-    return sorted((i, j, mirrored) for (i, j), mirrored in found.items())
+            found.update(zip(rows[same].tolist(), columns[same].tolist(), strict=True))
+    return sorted(found)
 
 
 def _candidates(first: np.ndarray, second: np.ndarray, *, at_once: int = 1 << 22) -> Iterator[tuple[np.ndarray, ...]]:
