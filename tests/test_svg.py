@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -120,21 +122,20 @@ def test_padding_of_max_pooling_is_minus_infinity():
     assert torch.isinf(padded[0]).all() and torch.isfinite(padded[1:-1, 1:-1]).all()
 
 
-@pytest.mark.parametrize("step", [0, 7, 24])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7, 8], ids="kernel {}".format)
-@pytest.mark.parametrize("in_channels", [1, 3, 8], ids="{} channels".format)
-def test_the_sum_written_out_is_the_cell_drawn(step, kernel_size, in_channels):
-    picture = conv_picture({"size": 12, "kernel_size": kernel_size, "in_channels": in_channels, "step": step})
-    output = grid(picture, "output")
-    row, column = divmod(step, len(output))
-    words = texts(picture)
-    begin = words.index(f"Output row {row + 1}, column {column + 1}") + 1
-    end = next(i for i in range(len(words) - 1, begin, -1) if words[i].startswith("= "))
-    result = float(words[end][2:].replace("−", "-"))
-    terms = [re.sub(r"  (kernel row|channel|\d+ other|bias).*", "", line) for line in words[begin:end]]
-    terms = [line for line in terms if not line.startswith("=")]  # a subtotal
-    total = eval("".join(terms).replace("−", "-").replace("×", "*"))
-    assert total == result == output[row, column]
+def test_the_sum_written_out_is_the_cell_drawn() -> None:
+    for step, kernel_size, in_channels in itertools.product((0, 7, 24), (1, 3, 5, 7, 8), (1, 3, 8)):
+        state = {"size": 12, "kernel_size": kernel_size, "in_channels": in_channels, "step": step}
+        picture = conv_picture(state)
+        output = grid(picture, "output")
+        row, column = divmod(step, len(output))
+        words = texts(picture)
+        begin = words.index(f"Output row {row + 1}, column {column + 1}") + 1
+        end = next(i for i in range(len(words) - 1, begin, -1) if words[i].startswith("= "))
+        result = float(words[end][2:].replace("−", "-"))
+        terms = [re.sub(r"  (kernel row|channel|\d+ other|bias).*", "", line) for line in words[begin:end]]
+        terms = [line for line in terms if not line.startswith("=")]  # a subtotal
+        total = eval("".join(terms).replace("−", "-").replace("×", "*"))
+        assert total == result == output[row, column], state
 
 
 # ---- window, pixel, floor ----------------------------------------------------------------------------------------
@@ -401,34 +402,44 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-@pytest.mark.parametrize("font_px", [16, 22, 28])
-@pytest.mark.parametrize(("draw", "state"), [p[1:] for p in PICTURES], ids=[p[0] for p in PICTURES])
-def test_no_text_leaves_the_paper_and_nothing_needs_a_stylesheet(draw, state, font_px):
-    picture = draw(state, font_px=font_px)
-    root = tree(picture)
-    assert root.get("role") == "img" and root.get("aria-label") == picture.alt
-    assert [child.tag for child in root[:2]] == [f"{SVG}title", f"{SVG}desc"]
-    assert not re.search(r"<style|style=|class=|\bid=|url\(", picture)
-    width, height = float(root.get("width")), float(root.get("height"))
-    for element in root.iter(f"{SVG}text"):
-        if element.get("x") is None or element.get("font-size") is None:
-            continue  # numbers in a grid, which stand in cells of their own
-        size, content = float(element.get("font-size")), "".join(element.itertext())
-        mono = "Menlo" in element.get("font-family", "")
-        length = 0.602 * size * len(content) if mono else font(100).getlength(content) * size / 100
-        x = float(element.get("x")) - {"start": 0, "middle": 0.5, "end": 1}[element.get("text-anchor")] * length
-        assert x >= 0 and x + length <= width, content
-        assert size * 0.7 <= float(element.get("y")) <= height, content
+def pictures(*sizes: int) -> Iterator[tuple[str, svg.Picture]]:
+    for font_px in sizes:
+        for name, draw, state in PICTURES:
+            yield f"{name}, {font_px} px", draw(state, font_px=font_px)
 
 
-@pytest.mark.parametrize("font_px", [16, 22])
-@pytest.mark.parametrize(("draw", "state"), [p[1:] for p in PICTURES], ids=[p[0] for p in PICTURES])
-def test_no_shape_leaves_the_paper(draw, state, font_px):
-    root = tree(draw(state, font_px=font_px))
-    width, height = float(root.get("width")), float(root.get("height"))
-    for element in list(root.iter(f"{SVG}rect"))[1:]:
-        x, y, w, h = (float(element.get(name)) for name in ("x", "y", "width", "height"))
-        assert -1 <= x and x + w <= width + 1 and -1 <= y and y + h <= height + 1
+def test_no_text_leaves_the_paper_and_nothing_needs_a_stylesheet() -> None:
+    wrong = []
+    for name, picture in pictures(16, 22, 28):
+        root = tree(picture)
+        head = [child.tag for child in root[:2]] == [f"{SVG}title", f"{SVG}desc"]
+        if root.get("role") != "img" or root.get("aria-label") != picture.alt or not head:
+            wrong.append(f"{name}: it does not say what it shows")
+        if re.search(r"<style|style=|class=|\bid=|url\(", picture):
+            wrong.append(f"{name}: styles or ids")
+        width, height = float(root.get("width")), float(root.get("height"))
+        for element in root.iter(f"{SVG}text"):
+            if element.get("x") is None or element.get("font-size") is None:
+                continue  # numbers in a grid, which stand in cells of their own
+            size, content = float(element.get("font-size")), "".join(element.itertext())
+            mono = "Menlo" in element.get("font-family", "")
+            length = 0.602 * size * len(content) if mono else font(100).getlength(content) * size / 100
+            x = float(element.get("x")) - {"start": 0, "middle": 0.5, "end": 1}[element.get("text-anchor")] * length
+            if not (x >= 0 and x + length <= width and size * 0.7 <= float(element.get("y")) <= height):
+                wrong.append(f"{name}: {content}")
+    assert not wrong
+
+
+def test_no_shape_leaves_the_paper() -> None:
+    wrong = []
+    for name, picture in pictures(16, 22):
+        root = tree(picture)
+        width, height = float(root.get("width")), float(root.get("height"))
+        for element in list(root.iter(f"{SVG}rect"))[1:]:
+            x, y, w, h = (float(element.get(side)) for side in ("x", "y", "width", "height"))
+            if not (-1 <= x and x + w <= width + 1 and -1 <= y and y + h <= height + 1):
+                wrong.append(f"{name}: {x, y, w, h}")
+    assert not wrong
 
 
 def test_a_picture_displays_itself_with_words_beside_it():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from helpers.plotting import ORANGE, TEXT, Figure, new_figure, tiles, with_alt
@@ -26,11 +26,10 @@ def feature_maps(
     if maps.ndim != 3:
         raise ValueError(f"maps of shape {tuple(maps.shape)} must be those of one picture, (C, h, w): take maps[0].")
     values = maps.detach().cpu().float().numpy()
-    order = values.mean(axis=(1, 2)).argsort(kind="stable")[::-1][:count]
-    signed = bool((values < 0).any())
+    order, signed, dead = strongest(values)
+    order = order[:count]
     top = np.abs(values[order]).max(axis=(1, 2))
     top = np.maximum(np.full_like(top, top.max()) if shared else top, 1e-12)
-    dead = "" if signed else f", {int((values == 0).all(axis=(1, 2)).sum())} dead"
     scale = "one scale for all" if shared else "each on its own scale"
     said = f"{len(order)} of {len(values)} maps{dead}; {scale}"
     figure, axes = tiles(len(order), columns, width=1.3, height=1.55, title=". ".join(filter(None, [title, said])))
@@ -39,6 +38,13 @@ def feature_maps(
         axis.imshow(values[index], cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
         axis.set_title(f"map {index}", fontsize=TEXT)
     return with_alt(figure, f"Feature maps, highest mean first. {title}. {said}. The strongest is map {order[0]}.")
+
+
+def strongest(maps: np.ndarray) -> tuple[np.ndarray, bool, str]:
+    """Of maps ``(C, h, w)``: their numbers, highest mean first; whether a value is negative; how many are dead, in words."""
+    signed = bool((maps < 0).any())
+    dead = "" if signed else f", {int((maps == 0).all(axis=(1, 2)).sum())} dead"
+    return maps.mean(axis=(1, 2)).argsort(kind="stable")[::-1], signed, dead
 
 
 def filter_slices(weight: torch.Tensor, *, count: int = 4, slices: int = 8, title: str = "") -> Figure:
@@ -104,10 +110,11 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     if bottom <= top or right <= left:
         raise ValueError(f"box={tuple(box)} must be (top, left, bottom, right) with top < bottom and left < right.")
     said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
+    around: dict[str, Any] = {"fill": False, "ec": "grey", "hatch": "//", "lw": 0, "zorder": 0}  # padding
     figure, ((whole, part),) = new_figure(8, 4.4, columns=2, title="\n".join(filter(None, [title, said])))
     for axis in (whole, part):
         axis.set_facecolor("white")
-        _padding(axis, box)
+        axis.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **around))
         axis.imshow(pixels, zorder=1)
         axis.set_xticks([]), axis.set_yticks([])
     frame = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec=ORANGE, lw=3, zorder=2)
@@ -121,16 +128,6 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     part.set_title("what the cell sees", fontsize=TEXT)
     return with_alt(
         figure, f"{title} A picture of {height} x {width} px with a frame around {said}; beside it that part."
-    )
-
-
-def _padding(axis: Axes, box: Sequence[int]) -> None:
-    """Hatching where the picture will not be, inside the box."""
-    top, left, bottom, right = box
-    axis.add_patch(
-        Rectangle(
-            (left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec="grey", hatch="//", lw=0, zorder=0
-        )
     )
 
 

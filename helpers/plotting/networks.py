@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from helpers.dissect.rows import WEIGHT_KINDS, Row
 from helpers.dissect.tables import Stage
-from helpers.plotting import BLUE, GREEN, SKY, TEXT, TITLE, Figure, legend_below, new_figure, with_alt
+from helpers.plotting import BLUE, GREEN, SKY, TEXT, Figure, finish, legend_below, new_figure, with_alt
 
 if TYPE_CHECKING:
     from helpers.dissect import Dissection
@@ -37,8 +37,7 @@ def weights_against_work(dissections: Dissection | Sequence[Dissection]) -> Figu
     axis.set_yticks(range(len(labels)), labels)
     axis.invert_yaxis()
     axis.set_xlim(0, 100)
-    axis.set_xlabel("share, %", fontsize=TEXT)
-    axis.spines[["top", "right"]].set_visible(False)
+    finish(axis, "", "share, %", "")
     legend_below(figure, _patches(axis))
     return with_alt(figure, ". ".join(said) + ".")
 
@@ -59,11 +58,9 @@ def cumulative(dissection: Dissection, *, figures: Sequence[str] = ("params", "m
     said = []
     for axis, name in zip(axes[:, 0], figures, strict=True):
         sums = _staircase(axis, parts, name)
-        axis.set_title(f"{dissection.model}: {_FIGURES[name]} so far", fontsize=TITLE)
-        axis.set_ylabel("%", fontsize=TEXT)
+        finish(axis, f"{dissection.model}: {_FIGURES[name]} so far", "", "%")
         axis.set_ylim(0, 104)
         axis.set_xticks([])
-        axis.spines[["top", "right"]].set_visible(False)
         largest = max(sums, key=sums.__getitem__)
         said.append(f"most of the {_FIGURES[name]} at {largest}: {sums[largest]:.0f} %")
     names = [part.name for part in parts]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers import svg
-from helpers.svg.conv_setup import ConvSetup, Example, example
+from helpers.svg.conv_setup import ConvSetup, example
 
 LONGEST_ROW = 7  # products in a line; wider kernels show the sum of each of their rows
 MOST_CHANNELS = 4  # listed one by one
@@ -50,15 +50,14 @@ class Place(NamedTuple):
 
 def draw(sheet: svg.Sheet, setup: ConvSetup) -> None:
     """The grids from the sheet's y downwards, beside or below them the arithmetic."""
-    numbers, font_px = example(setup), sheet.font_px
-    place = _place(sheet, setup)
-    _grids(sheet, setup, numbers, place)
+    font_px, place = sheet.font_px, _place(sheet, setup)
+    _grids(sheet, setup, place)
     needed = _longest_line(setup) * svg.MONO_ADVANCE * font_px
     x, sheet.y = sheet.left, place.bottom + 0.6 * font_px
     if place.right + 2 * font_px + needed <= sheet.right:  # there is room beside the grids
         x, sheet.y = place.right + 2 * font_px, min(place.tops) - 1.1 * font_px
     size = min(font_px, font_px * (sheet.right - sheet.left) / needed)
-    for index, line in enumerate(lines := _lines(setup, numbers)):
+    for index, line in enumerate(lines := _lines(setup)):
         result = line.startswith("=") and index == len(lines) - 1
         sheet.y += 1.45 * font_px
         fill = svg.BLUE if result else svg.INK
@@ -113,15 +112,15 @@ def _focus(setup: ConvSetup) -> Focus:
 # ---- grids -------------------------------------------------------------------------------------------------------
 
 
-def _grids(sheet: svg.Sheet, setup: ConvSetup, numbers: Example, place: Place) -> None:
+def _grids(sheet: svg.Sheet, setup: ConvSetup, place: Place) -> None:
     focus, font_px, cell, lefts, tops = _focus(setup), sheet.font_px, place.cell, place.lefts, place.tops
-    _input(sheet, setup, numbers, focus, lefts[0], tops[0], cell)
-    _kernel(sheet, setup, numbers, focus, lefts[1], tops[1], cell)
+    _input(sheet, setup, focus, lefts[0], tops[0], cell)
+    _kernel(sheet, setup, focus, lefts[1], tops[1], cell)
     if setup.hidden:
         sheet.rect(lefts[2], tops[2], 3 * cell, 3 * cell, stroke=svg.BLUE, line=2, dash="7 5")
         sheet.text(lefts[2] + 1.5 * cell, tops[2] + 1.85 * cell, "?", size=cell, anchor="middle", bold=True)
     else:
-        _output(sheet, setup, numbers, focus, lefts[2], tops[2], cell)
+        _output(sheet, setup, focus, lefts[2], tops[2], cell)
     for x, y, (name, detail) in zip(lefts, tops, place.captions, strict=True):
         sheet.text(x, y - 1.9 * font_px, name, size=place.caption_px, bold=True)
         sheet.text(x, y - 0.6 * font_px, detail, size=0.85 * place.caption_px, fill=svg.MUTED)
@@ -130,7 +129,7 @@ def _grids(sheet: svg.Sheet, setup: ConvSetup, numbers: Example, place: Place) -
         sheet.text(x - 1.3 * font_px, middle, sign, size=1.3 * font_px, anchor="middle", fill=svg.MUTED)
     if not setup.pooling:
         below = tops[1] + setup.kernel_size * cell + 1.4 * font_px
-        sheet.text(lefts[1], below, f"bias {svg.number(numbers.bias[setup.drawn_filter])}")
+        sheet.text(lefts[1], below, f"bias {svg.number(example(setup).bias[setup.drawn_filter])}")
 
 
 def _cells(
@@ -170,9 +169,7 @@ def _outlines(sheet: svg.Sheet, cells: frozenset[Cell], x: float, y: float, cell
         sheet.rect(x + c * cell, y + r * cell, cell, cell, stroke=colour, line=2.5)
 
 
-def _input(
-    sheet: svg.Sheet, setup: ConvSetup, numbers: Example, focus: Focus, x: float, y: float, cell: float
-) -> None:
+def _input(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float, cell: float) -> None:
     p, end = setup.padding, setup.size + setup.padding
 
     def look(at: Cell) -> Look:
@@ -181,7 +178,7 @@ def _input(
             return Look(focus.tint, svg.INK if real else svg.MUTED, real)
         return Look() if real else PADDING
 
-    _cells(sheet, "input", numbers.padded[setup.drawn_channel], x, y, cell, look)
+    _cells(sheet, "input", example(setup).padded[setup.drawn_channel], x, y, cell, look)
     lost = 0 if setup.hidden else setup.dropped().total
     if lost:
         side = (setup.size + 2 * p) * cell
@@ -193,9 +190,7 @@ def _input(
     _outlines(sheet, focus.inputs, x, y, cell, focus.colour)
 
 
-def _kernel(
-    sheet: svg.Sheet, setup: ConvSetup, numbers: Example, focus: Focus, x: float, y: float, cell: float
-) -> None:
+def _kernel(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float, cell: float) -> None:
     if setup.pooling:
         side = setup.kernel_size * cell
         size = min(0.5 * cell, 0.4 * side)
@@ -203,14 +198,12 @@ def _kernel(
         word = "max" if setup.kind == "max" else "mean"
         sheet.text(x + side / 2, y + side / 2 + 0.35 * size, word, size=size, anchor="middle", bold=True)
         return
-    weights = numbers.weights[setup.drawn_filter, setup.drawn_channel - setup.reads()[0]]
+    weights = example(setup).weights[setup.drawn_filter, setup.drawn_channel - setup.reads()[0]]
     _cells(sheet, "kernel", weights, x, y, cell, lambda at: Look(focus.tint if at in focus.taps else svg.PAPER))
     _outlines(sheet, focus.taps, x, y, cell, focus.colour)
 
 
-def _output(
-    sheet: svg.Sheet, setup: ConvSetup, numbers: Example, focus: Focus, x: float, y: float, cell: float
-) -> None:
+def _output(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float, cell: float) -> None:
     by_step = setup.view == "output"
     colour, tint = (svg.BLUE, svg.BLUE_TINT) if by_step else (focus.colour, focus.tint)
 
@@ -219,17 +212,17 @@ def _output(
             return Look(tint, svg.INK, True)
         return LATER if by_step and at > setup.chosen else Look()
 
-    _cells(sheet, "output", numbers.output[setup.drawn_filter], x, y, cell, look)
+    _cells(sheet, "output", example(setup).output[setup.drawn_filter], x, y, cell, look)
     _outlines(sheet, focus.outputs, x, y, cell, colour)
 
 
 # ---- arithmetic, in lines of monospaced text ---------------------------------------------------------------------
 
 
-def _lines(setup: ConvSetup, numbers: Example) -> list[str]:
+def _lines(setup: ConvSetup) -> list[str]:
     if setup.hidden:
         return ["Predict first", "How many rows", "come out?"]
-    return _output_lines(setup, numbers) if setup.view == "output" else _use_lines(setup)
+    return _output_lines(setup) if setup.view == "output" else _use_lines(setup)
 
 
 def _longest_line(setup: ConvSetup) -> int:
@@ -238,10 +231,11 @@ def _longest_line(setup: ConvSetup) -> int:
     return max(26, 8 + 5 * setup.kernel_size if setup.pooling else products)
 
 
-def _output_lines(setup: ConvSetup, numbers: Example) -> list[str]:
+def _output_lines(setup: ConvSetup) -> list[str]:
     """The products (conv) or values (pooling) behind one output cell, kernel row by kernel row, and the result."""
     (row, column), s, index, channel = setup.chosen, setup.stride, setup.drawn_filter, setup.drawn_channel
     rows, columns = (slice(at * s, at * s + setup.span, setup.dilation) for at in (row, column))
+    numbers = example(setup)
     title = f"Output row {row + 1}, column {column + 1}"
     result = f"= {svg.number(numbers.output[index, row, column])}"
     if setup.pooling:

@@ -24,9 +24,6 @@ def _cells(setup: ConvSetup) -> tuple[int, ...]:
     return (setup.at,) if setup.view == "output" else setup.outputs_using(setup.at)
 
 
-# ---- the whole axis ----------------------------------------------------------------------------------------------
-
-
 def _overview(sheet: svg.Sheet, setup: ConvSetup) -> None:
     n, p, left, y = setup.size, setup.padding, sheet.left, sheet.y
     width, bar = sheet.right - left, 1.6 * sheet.font_px
@@ -94,9 +91,6 @@ def _sentence(setup: ConvSetup) -> str:
     padding = max(0, -first) + max(0, last - setup.size + 1)
     also = f" and {padding} px of padding" if padding else ""
     return f"Output {at + 1} of {setup.output_size()} looks at input pixels {inside[0]} to {inside[1]}{also}."
-
-
-# ---- the far end -------------------------------------------------------------------------------------------------
 
 
 def _far_end(sheet: svg.Sheet, setup: ConvSetup) -> None:

@@ -81,9 +81,6 @@ def network_picture(dissection: Dissection, *, font_px: int = 16) -> svg.Picture
     return sheet.picture(title=dissection.model, alt=_in_words(dissection, boxes))
 
 
-# ---- what is drawn -----------------------------------------------------------------------------------------------
-
-
 def _slots(boxes: list[Box], usable: float, font_px: int) -> int:
     """How many boxes fit side by side with their words."""
     longest = max(max(LETTER * len(box.title), 0.85 * LETTER * max(map(len, box.lines))) for box in boxes)
@@ -138,9 +135,6 @@ def _tip(stage: Stage, size: str) -> str:
         f"{stage.name} ({stage.type}{times})\noutput {size}\nreceptive field {sees}\n{stage.params:,} parameters\n"
         f"{stage.macs / 1e6:,.1f} M MACs"
     )
-
-
-# ---- where it stands ---------------------------------------------------------------------------------------------
 
 
 def _places(sheet: svg.Sheet, boxes: list[Box], slot: float, per_line: int, pitch: float) -> list[Place]:
@@ -201,9 +195,6 @@ def _arc(sheet: svg.Sheet, x1: float, x2: float, y: float, rise: float, *, adds:
     sheet.circle(x2, y, 7, fill=svg.PAPER, stroke=red)
     sheet.segment(x2 - 4, y, x2 + 4, y, stroke=red, line=2)
     sheet.segment(x2, y - 4, x2, y + 4, stroke=red, line=2)
-
-
-# ---- words -------------------------------------------------------------------------------------------------------
 
 
 def _headline(dissection: Dissection) -> str:

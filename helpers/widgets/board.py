@@ -155,7 +155,8 @@ class TrainingBoard(Drawing):
         try:
             self._train(last)
         except Exception as error:  # whatever it is, a person should read it on the board
-            self.problem = str(error) if isinstance(error, _Diverged) else _sentence(error)
+            stopped = f"The training stopped by itself: {type(error).__name__}: {error}"
+            self.problem = str(error) if isinstance(error, _Diverged) else stopped
         self._status = "stopped"
         self.start_button.description = "Start"
         self.redraw()
@@ -244,7 +245,3 @@ def _check(train: Pictures, val: Pictures, lr: float) -> None:
             raise ValueError(f"{name} holds {images.dtype} images; pass what the network takes, images.float() / 255.")
     if not 10**LOWEST <= lr <= 10**HIGHEST:
         raise ValueError(f"lr={lr} must be from {10**LOWEST:g} to {10**HIGHEST:g}, the range of the slider.")
-
-
-def _sentence(error: Exception) -> str:
-    return f"The training stopped by itself: {type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from helpers import activations, dissect, loaders, svg
 from helpers.models import name_of
+from helpers.plotting.activations import strongest
 from helpers.svg import Picture
 from helpers.widgets.explorer import Explorer, State, choice, columns, show, slider
 
@@ -105,9 +106,9 @@ def maps_picture(
     ``box`` = (top, left, bottom, right) in px of the photo is what the cell sees; None where that is not known. Maps
     that are never negative go from black to yellow, others from blue over white (zero) to red.
     """
-    numbers = _ranked(maps, order)[page * PER_PAGE : (page + 1) * PER_PAGE]
-    signed, top = bool((maps < 0).any()), float(np.abs(maps).max())
-    dead = "" if signed else f", {int((maps == 0).all(axis=(1, 2)).sum())} dead"
+    ranked, signed, dead = strongest(maps)
+    numbers = (ranked if order == "mean" else np.arange(len(maps)))[page * PER_PAGE : (page + 1) * PER_PAGE]
+    top = float(np.abs(maps).max())
     scale = f"all from {svg.number(-top) if signed else 0} to {svg.number(top)}" if shared else "each on its own scale"
     said = f"{len(maps)} maps of {maps.shape[1]} × {maps.shape[2]}{dead}; {scale}"
     sheet, head = svg.Sheet(font_px), 5.2 * font_px
@@ -127,11 +128,6 @@ def maps_picture(
     height = max(sheet.y, head + -(-len(numbers) // COLUMNS) * line) + 0.4 * font_px
     alt = f"{title}: {said}. {sees} {len(numbers)} are shown, the first is map {numbers[0]}."
     return sheet.picture(title=title, alt=alt, height=height)
-
-
-def _ranked(maps: np.ndarray, order: str) -> np.ndarray:
-    """The numbers of the maps in the order "mean" (highest first) or "number"."""
-    return maps.mean(axis=(1, 2)).argsort(kind="stable")[::-1] if order == "mean" else np.arange(len(maps))
 
 
 def _photo(sheet: svg.Sheet, photo: np.ndarray, cell: tuple[int, int], box: Sequence[int] | None) -> str:
