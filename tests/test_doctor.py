@@ -282,6 +282,15 @@ def test_a_third_split_is_not_used(folder):
     assert problem.severity == "warning" and list(doctor.examine(folder).counts) == ["train", "test", "val"]
 
 
+def test_of_two_folders_for_one_split_the_kits_own_name_counts(folder):
+    for name, number in (("Training", 2000), ("dev", 3000)):
+        for offset in range(20):
+            write(folder / name / ("cat", "dog")[offset % 2] / f"{offset}.jpg", drawing(number + offset))
+    report = doctor.examine(folder)
+    assert list(report.counts) == ["train", "Training", "test", "dev"] and report.ok
+    assert [problem.files for problem in report.problems if problem.kind == "split_name"] == [("Training",), ("dev",)]
+
+
 def test_a_missing_split(folder):
     shutil.rmtree(folder / "test")
     assert found(folder, "missing_split").message.startswith("There is no test/. Make it, with the same class folders")

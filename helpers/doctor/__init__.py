@@ -105,8 +105,9 @@ def _find_splits(folder: Path) -> list[str]:
     # A class may be called "train" (the vehicle): a split holds folders, a class holds pictures.
     splits = [name for name in splits if pictures.list_classes(folder / name) or len(splits) == len(names)]
     if splits:
-        exact = (*SPLITS, "Train", "Test")  # of two names for one split, the kit's own comes first
-        return sorted(splits, key=lambda name: (_meant(name) != "train", name not in exact, name.lower(), name))
+        # Of two names for one split, the kit's own comes first, then it with capital letters.
+        strange = {name: (name not in SPLITS) + (name.lower() not in SPLITS) for name in splits}
+        return sorted(splits, key=lambda name: (_meant(name) != "train", strange[name], name))
     deeper = [name for name in names if any(map(_meant, pictures.list_classes(folder / name)))]
     if deeper:
         raise ValueError(
