@@ -58,7 +58,7 @@ def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
 def dead_share(maps: Tensor) -> float:
     """The share (0..1) of maps that are nowhere above zero, in any image; ``maps`` ``(N, C, h, w)`` behind a ReLU."""
     if maps.ndim < 2:
-        raise ValueError(f"maps of shape {tuple(maps.shape)} must be (N, C, h, w) or (N, C), several images if possible.")
+        raise ValueError(f"maps of shape {tuple(maps.shape)} must be (N, C, h, w) or (N, C), with several images.")
     alive = (maps > 0).transpose(0, 1).flatten(1).any(dim=1)
     return 1 - alive.float().mean().item()
 
@@ -262,7 +262,8 @@ class _Interpreter(fx.Interpreter):
 
 def _tensor(output: Any, node: str) -> Tensor:
     if not isinstance(output, Tensor):
-        raise ValueError(f"The node {node!r} puts out a {type(output).__name__}, not a tensor. Choose a node inside it.")
+        what = type(output).__name__
+        raise ValueError(f"The node {node!r} puts out a {what}, not a tensor. Choose a node inside it.")
     return output
 
 

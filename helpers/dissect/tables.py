@@ -338,24 +338,21 @@ def lecture_style(input_shape: tuple[int, ...], rows: Sequence[Row]) -> str:
     convolutions between two poolings makes maps of one shape, by run (CONV1_1, CONV1_2, ..., then FC6: VGG).
     """
     shown = [row for row in rows if row.kind in ("conv", "pool", "linear", "join")]
-    numbers, last = _conv_numbers(shown)
-    lines, pools, linears = [(input_shape, "INPUT")], 0, 0
-    for row in shown:
-        pools += row.kind == "pool" and row.window is not None
-        linears += row.kind == "linear"
-        lines.append((row.output_shape, _lecture_words(row, numbers.get(row.name, ""), pools, last + linears)))
-    return "\n".join(f"[torch.Size({list(sizes)})] {words}" for sizes, words in lines)
-
-
-def _conv_numbers(rows: Sequence[Row]) -> tuple[dict[str, str], int]:
-    """The number of every convolution as printed, and the number before that of the first linear layer."""
-    between = groupby((row for row in rows if row.kind in ("conv", "pool")), lambda row: row.kind)
+    between = groupby((row for row in shown if row.kind in ("conv", "pool")), lambda row: row.kind)
     runs = [list(run) for kind, run in between if kind == "conv"]
     one_shape = all(len({row.output_shape for row in run}) == 1 for run in runs)
-    if one_shape and any(len(run) > 1 for run in runs) and not any(row.kind == "join" for row in rows):
-        return {row.name: f"{b}_{i}" for b, run in enumerate(runs, 1) for i, row in enumerate(run, 1)}, len(runs)
-    flat = [row for run in runs for row in run]
-    return {row.name: str(index) for index, row in enumerate(flat, 1)}, len(flat)
+    by_run = one_shape and any(len(run) > 1 for run in runs) and not any(row.kind == "join" for row in shown)
+    numbers: dict[str, str] = {}
+    for block, run in enumerate(runs, 1):
+        for place, row in enumerate(run, 1):
+            numbers[row.name] = f"{block}_{place}" if by_run else str(len(numbers) + 1)
+    layer, pool, lines = len(runs) if by_run else len(numbers), 0, [f"[torch.Size({list(input_shape)})] INPUT"]
+    for row in shown:
+        pool += row.kind == "pool" and row.window is not None
+        layer += row.kind == "linear"
+        words = _lecture_words(row, numbers.get(row.name, ""), pool, layer)
+        lines.append(f"[torch.Size({list(row.output_shape)})] {words}")
+    return "\n".join(lines)
 
 
 def _lecture_words(row: Row, conv: str, pool: int, linear: int) -> str:
