@@ -115,7 +115,10 @@ def my_drive() -> Path:
 
 def folder(name: str = machine.KIT_NAME) -> Path:
     """The folder ``name`` in My Drive, made if needed. Raises DriveError when the Drive is not mounted."""
-    _check_name(name)
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"{name!r} is not a name in My Drive. Give one such as {machine.KIT_NAME!r}.")
+    if not is_mounted():
+        raise DriveError("Google Drive is not mounted. Run drive.mount() first.")
     return _made(my_drive() / name)
 
 
@@ -202,13 +205,6 @@ def _mount_on_colab(*, readonly: bool, timeout_ms: int) -> None:
         if stale or error.errno != errno.ENOTCONN:
             raise
         drive.mount(str(MOUNTPOINT), force_remount=True, timeout_ms=timeout_ms, readonly=readonly)
-
-
-def _check_name(name: str) -> None:
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ValueError(f"{name!r} is not a name in My Drive. Give one such as {machine.KIT_NAME!r}.")
-    if not is_mounted():
-        raise DriveError("Google Drive is not mounted. Run drive.mount() first.")
 
 
 def _is_stale() -> bool:

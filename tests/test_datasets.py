@@ -585,6 +585,7 @@ def test_two_at_once_download_once(home, monkeypatch):
 def test_two_at_once_where_nothing_can_be_locked(home, monkeypatch):
     put(home / "ants.zip", GOOD)
     both = threading.Barrier(2, timeout=10)
+
     def no_locks(lock):
         raise OSError(errno.ENOLCK, "No locks available")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from helpers import pictures
 from helpers.doctor import lookalikes
@@ -20,15 +21,6 @@ MOST_UNEVEN = 3.0  # pictures of the largest class / of the smallest
 FEWEST = 10  # pictures a class
 EXAMPLES = 3
 
-_FORMATS = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),  # a JPEG that holds more than one picture, as some phones save it
-    "PNG": (".png",),
-    "PPM": (".ppm", ".pgm"),
-    "BMP": (".bmp",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
 _MODES = (
     ("grey", "Grey pictures", {"1", "L", "LA"}, "They become RGB with three equal channels."),
     ("palette", "Pictures with a colour palette", {"P", "PA"}, "They become RGB."),
@@ -116,7 +108,12 @@ def skipped(folder: Path, entries: list[Entry]) -> Iterator[Problem]:
 
 def formats(seen: list[Seen]) -> Iterator[Problem]:
     """Endings that do not fit the content, colour modes that are converted, EXIF rotation."""
-    lying = [one for one in seen if Path(one.entry.name).suffix.lower() not in _FORMATS.get(one.header.format, ())]
+    usual = Image.registered_extensions()  # {".jpg": "JPEG", ...}
+    lying = [
+        one
+        for one in seen  # MPO is a JPEG that holds more than one picture, as some phones save it
+        if usual.get(Path(one.entry.name).suffix.lower()) != one.header.format.replace("MPO", "JPEG")
+    ]
     yield from _listed("wrong_extension", "warning", "Pictures whose ending does not fit what they hold", lying,
                        "The kit reads them, other programs may not: rename them.",
                        lambda one: f"(holds {one.header.format})")  # fmt: skip
