@@ -41,7 +41,7 @@ def feature_maps(
 
 
 def strongest(maps: np.ndarray) -> tuple[np.ndarray, bool, str]:
-    """Of maps ``(C, h, w)``: their numbers, highest mean first; whether a value is negative; how many are dead, in words."""
+    """Of maps ``(C, h, w)``: their numbers, highest mean first; whether a value is negative; the dead, in words."""
     signed = bool((maps < 0).any())
     dead = "" if signed else f", {int((maps == 0).all(axis=(1, 2)).sum())} dead"
     return maps.mean(axis=(1, 2)).argsort(kind="stable")[::-1], signed, dead
