@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from helpers import drive
+from helpers import drive, machine
 from helpers.loaders import Loaders
 from helpers.training.config import Evaluation, History
 
@@ -44,23 +43,16 @@ def save(
         "test_accuracy": round(evaluation.accuracy, 2),
         "seconds": round(history.seconds, 1),
     }
-    _write(target, lambda partial: torch.save(content, partial))
-    _write(target.with_name("summary.json"), lambda partial: partial.write_text(json.dumps(summary, indent=1) + "\n"))
-    return target
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make ``path``: whole, or not at all."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with machine.replacing(target) as partial:
+            torch.save(content, partial)
+        with machine.replacing(target.with_name("summary.json")) as partial:
+            partial.write_text(json.dumps(summary, indent=1) + "\n")
     except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
+        reason = machine.reason(error) if isinstance(error, OSError) else error
         raise OSError(
-            f"The {path.stem} could not be written to {path.parent}: {getattr(error, 'strerror', None) or error}. "
-            "Make room, or set KIT_PERSIST to another folder."
+            f"The model could not be written to {target.parent}: {reason}. Make room, or set KIT_PERSIST to another "
+            "folder."
         ) from error
+    return target

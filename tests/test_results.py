@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_the_model_before_it(run, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(
-        OSError, match=r"The model could not be written to .*: No space left on device\. Make room, or set"
+        OSError, match=r"The model could not be written to .*: the disk is full\. Make room, or set"
     ):
         results.save(*run)
     assert (tmp_path / "model.pt").read_bytes() == before

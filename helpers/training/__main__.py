@@ -62,7 +62,16 @@ def train(options: argparse.Namespace) -> None:
     if options.frozen:
         models.freeze(model)
     name = options.checkpoint or f"{options.model}-{data.name}"
-    settings = _settings(options, name)
+    settings = training.TrainConfig(
+        epochs=options.epochs,
+        lr=(1e-3 if options.frozen else 1e-4) if options.lr is None else options.lr,
+        optimizer=options.optimizer,
+        schedule=options.schedule,
+        weight_decay=options.weight_decay,
+        seed=options.seed,
+        mixed_precision=options.mixed_precision,
+        checkpoint=name,
+    )
     if not options.resume and checkpoints.file_of(name).exists():
         raise ValueError(
             f"There is a training {name!r} already. Go on with it by --resume, or give this one another "
@@ -82,7 +91,6 @@ def train(options: argparse.Namespace) -> None:
 
 
 def _folder(data: str) -> Path:
-    """The folder that the user means by ``data``."""
     if datasets.known(data):
         return datasets.fetch(data)
     if not Path(data).expanduser().is_dir():
@@ -91,19 +99,6 @@ def _folder(data: str) -> Path:
             "folder that holds train/<class>/ and test/<class>/ with pictures in them."
         )
     return Path(data)
-
-
-def _settings(options: argparse.Namespace, name: str) -> training.TrainConfig:
-    return training.TrainConfig(
-        epochs=options.epochs,
-        lr=(1e-3 if options.frozen else 1e-4) if options.lr is None else options.lr,
-        optimizer=options.optimizer,
-        schedule=options.schedule,
-        weight_decay=options.weight_decay,
-        seed=options.seed,
-        mixed_precision=options.mixed_precision,
-        checkpoint=name,
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

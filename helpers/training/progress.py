@@ -17,7 +17,7 @@ FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} + {remaining} left{postf
 
 def steps(work: Sequence, title: str) -> Iterator:
     """Go through ``work`` with a bar called ``title``."""
-    yield from tqdm(work, desc=title, file=_live_file(), bar_format=FORMAT, mininterval=0.25)
+    yield from tqdm(work, desc=title, file=_live_file(), bar_format=FORMAT)
 
 
 class Progress:
@@ -25,14 +25,8 @@ class Progress:
 
     def __init__(self, steps: int, epochs: int, *, done: int = 0) -> None:
         self.epochs, self.done, self.val = epochs, done, ""
-        self.bar = tqdm(
-            total=steps * epochs,
-            initial=steps * done,
-            file=_live_file(),
-            bar_format=FORMAT,
-            desc=self._title(),
-            mininterval=0.25,
-        )
+        total, before = steps * epochs, steps * done
+        self.bar = tqdm(total=total, initial=before, desc=self._title(), file=_live_file(), bar_format=FORMAT)
         self.last_read = 0.0
 
     def step(self, loss_sum: torch.Tensor, right: torch.Tensor, seen: int) -> bool:
@@ -76,13 +70,5 @@ class _LiveLine:
 
 
 def _live_file() -> TextIO | _LiveLine:
-    return _LiveLine() if _in_notebook() else sys.stderr
-
-
-def _in_notebook() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    shell = get_ipython()
-    return shell is not None and "IPKernelApp" in shell.config
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None  # a kernel has imported it
+    return _LiveLine() if shell is not None and "IPKernelApp" in shell.config else sys.stderr

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from helpers import loaders, machine, models, training
+from helpers.training import acceleration
 
 
 def network() -> nn.Module:
@@ -42,8 +43,8 @@ def main() -> None:
             training.fit(twin, data, training.TrainConfig(epochs=options.epochs, lr=plain_loop.LR))
 
         print(data)
-        wanted = 2 if training.Precision(torch.device(device), None).dtype else 1.4
-        paired.compare(f"{options.epochs} epoch(s)", plain, ours, rounds=options.rounds, target=wanted)
+        exact = str(acceleration.precision(twin, torch.device(device), None)) == "float32"
+        paired.compare(f"{options.epochs} epoch(s)", plain, ours, rounds=options.rounds, target=1.4 if exact else 2)
 
 
 if __name__ == "__main__":
