@@ -84,7 +84,7 @@ def _sources(entry: DataSet, base: Path) -> list[Source]:
         (f"{'another' if here else 'a file'} {entry.name}.zip on this machine", partial(_refuse, f"none in {nowhere}")),
     ]
     if machine.offline():
-        return [*sources, ("the network", partial(_refuse, "not asked, because KIT_OFFLINE=1 is set"))]
+        return [*sources, ("the network", partial(_refuse, f"not asked, because {machine.no_network()}"))]
     for url in catalogue.addresses(entry):
         sources.append((url, partial(_from_network, entry, download.download, url)))
     if entry.drive_id:
