@@ -145,16 +145,16 @@ def finish(axis: Axes, title: str, x_label: str, y_label: str) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def legend_below(figure: Figure, handles: Mapping[str, Artist] | None = None) -> None:
+def legend_below(figure: Figure, handles: Mapping[str, Artist] | None = None, *, columns: int = 99) -> None:
     """One legend for all axes, below them in as many columns as fit; ``handles`` by what is written beside them."""
     if handles is None:
         pairs = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in figure.axes]
         handles = {str(label): handle for axis in pairs for handle, label in axis}
-    column = 1.0 + 0.1 * max(map(len, handles))  # inches: the line and its name
-    most = max(1, int(figure.get_size_inches()[0] / column))
+    width = 1.0 + 0.1 * max(map(len, handles))  # inches: the line and its name
+    most = max(1, min(columns, len(handles), int(figure.get_size_inches()[0] / width)))
     figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=min(most, len(handles)),
-        fontsize=TEXT, frameon=False, handlelength=3.5,
+        list(handles.values()), list(handles), loc="outside lower center", ncols=most, fontsize=TEXT,
+        frameon=False, handlelength=3.5,
     )  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def curves(histories: History | Sequence[History], *, names: Sequence[str] | Non
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     finish(left, "loss", "epoch", "cross-entropy")
     finish(right, "accuracy", "epoch", "correct, %")
-    legend_below(figure)
+    legend_below(figure, columns=2)  # one a run, while there are two
     said = "; ".join(f"{name}: {_course(history)}" for name, history in zip(names, histories, strict=True))
     return with_alt(figure, f"Curves of loss and accuracy over the epochs. {said}.")
 
