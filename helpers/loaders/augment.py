@@ -82,13 +82,6 @@ def flip(images: Tensor) -> Tensor:
     return PerImage(v2.RandomHorizontalFlip())(images)
 
 
-def shift(images: Tensor, *, fraction: float = 0.1) -> Tensor:
-    """Move each image by up to ``fraction`` of its side, whole pixels in both directions; the edge is repeated."""
-    height, width = images.shape[-2:]
-    padding = max(1, round(fraction * min(height, width)))
-    return PerImage(v2.RandomCrop((height, width), padding=padding, padding_mode="edge"))(images)
-
-
 def rotate(images: Tensor, *, degrees: float = 15.0) -> Tensor:
     """Turn each image about its middle by up to ``degrees`` either way; what comes in is black."""
     return PerImage(v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR))(images)
@@ -112,14 +105,6 @@ def light(images: Tensor, *, strength: float = 0.2) -> Tensor:
     return PerImage(v2.ColorJitter(brightness=strength, contrast=strength))(images)
 
 
-def cutout(images: Tensor, *, fraction: float = 0.4) -> Tensor:
-    """Set one square of each image to 0, side ``fraction`` of the image's (DeVries, Taylor 2017).
-
-    The square lies within the image, as in Random Erasing (Zhong et al. 2017); the paper's may reach over the edge.
-    """
-    return PerImage(v2.RandomErasing(p=1.0, scale=(fraction**2, fraction**2), ratio=(1.0, 1.0)))(images)
-
-
 def crop_and_scale(images: Tensor, *, size: int, short: tuple[int, int]) -> Tensor:
     """Scale each image so that its short side is a random L in ``short``; cut a random square: (N, 3, size, size).
 
@@ -135,7 +120,33 @@ def crop_and_scale(images: Tensor, *, size: int, short: tuple[int, int]) -> Tens
     return PerImage(v2.Compose([scale, v2.RandomCrop(size, pad_if_needed=True, padding_mode="edge")]))(images)
 
 
-# --- by hand: what torchvision does not have --------------------------------------------------------------------------
+# --- by hand: what torchvision does not have, or has otherwise --------------------------------------------------------
+
+
+def shift(images: Tensor, *, fraction: float = 0.1) -> Tensor:
+    """Move each image by up to ``fraction`` of its side, whole pixels in both directions; the edge is repeated."""
+    count, _, *sides = images.shape
+    most = max(1, round(fraction * min(sides)))
+    rows, columns = (
+        (torch.arange(side) + torch.randint(-most, most + 1, (count, 1))).clamp(0, side - 1).to(images.device)
+        for side in sides
+    )
+    image = torch.arange(count, device=images.device).view(-1, 1, 1)
+    return images.permute(0, 2, 3, 1)[image, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+
+
+def cutout(images: Tensor, *, fraction: float = 0.4) -> Tensor:
+    """Set one square of each image to 0, side ``fraction`` of the image's, middle anywhere (DeVries, Taylor 2017).
+
+    As in the paper the square may reach over the edge, so that some images lose little.
+    """
+    count, _, *sides = images.shape
+    half = fraction * min(sides) / 2
+    rows, columns = (
+        ((torch.arange(side) + 0.5 - torch.empty(count, 1).uniform_(0, side)).abs() < half).to(images.device)
+        for side in sides
+    )
+    return images.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0)
 
 
 def lens(images: Tensor, *, strength: float = 0.3) -> Tensor:
