@@ -17,7 +17,6 @@ Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 QUOTA_PAGE = b"""<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>
 <p class="uc-error-caption">Sorry, you can't view or download this file at this time.</p>
 <p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently.</p></body></html>"""
-VIRUS_PAGE = b"<html><head><title>Google Drive - Virus scan warning</title></head><body>...</body></html>"
 LOGIN_PAGE = b"\n<!doctype HTML><html><body><form>User <input> Password <input type=password></form></body></html>"
 
 

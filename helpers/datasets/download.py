@@ -140,10 +140,6 @@ def _web_page(path: Path) -> str:
         return ""
     if b"quota" in text or b"too many users" in text:
         return "Google Drive's quota page came in place of the file: too many people fetched it in the last 24 hours"
-    if b"virus" in text:
-        return "Google Drive's virus-scan page came in place of the file"
-    if b"password" in text or b"sign in" in text or b"log in" in text:
-        return "a login page came in place of the file"
     return "a web page came in place of the file"
 
 
