@@ -75,6 +75,26 @@ def name_of(model: nn.Module) -> str:
     return name if isinstance(name, str) else type(model).__name__
 
 
+def scores_of(output: Any) -> torch.Tensor:
+    """The class scores ``(N, classes)`` in what a network puts out.
+
+    That is the tensor itself; ``output.logits`` or ``output["logits"]`` (transformers, Inception with its side head);
+    else the first tensor of a tuple, list or dict.
+
+    Raises:
+        TypeError: there is no tensor in it.
+    """
+    values = output.values() if isinstance(output, dict) else output if isinstance(output, (tuple, list)) else ()
+    named = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
+    found = next((value for value in (output, named, *values) if isinstance(value, torch.Tensor)), None)
+    if found is None:
+        raise TypeError(
+            f"The network puts out a {type(output).__name__} without scores: let forward return a tensor "
+            "(N, classes), or something that has it as .logits."
+        )
+    return found
+
+
 def _note(module: nn.Module, **facts: Any) -> None:
     """Plain attributes of a module, kept in its copies; not in its ``state_dict``."""
     vars(module).update(facts)
