@@ -240,8 +240,14 @@ def test_heads_that_cannot_be() -> None:
     model = models.load("squeezenet1_1", pretrained=False)
     with pytest.raises(ValueError, match="no linear layer, so hidden layers do not fit on it: leave hidden out"):
         models.replace_head(model, 4, hidden=(16,))
-    with pytest.raises(ValueError, match="num_classes=0 must be at least 1"):
-        models.replace_head(model, 0)
+    for wrong in (0, ["cat", "dog"], 2.0, "2"):
+        for attempt in (
+            lambda wrong=wrong: models.replace_head(model, wrong),
+            lambda wrong=wrong: models.load("resnet18", num_classes=wrong, pretrained=False),
+            lambda wrong=wrong: models.load("lenet5", num_classes=wrong, pretrained=False),
+        ):
+            with pytest.raises(ValueError, match="num_classes=.* must be a number of at least 1: of a list, len"):
+                attempt()
 
 
 # --- what is trained --------------------------------------------------------------------------------------------------

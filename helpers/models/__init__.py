@@ -10,6 +10,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
         ValueError: no network of that name.
         WeightsUnavailable: the weights are not in torch's cache and cannot be downloaded, or nobody published any.
     """
+    if num_classes is not None:
+        _check_number(num_classes)
     build = _from_paper(name)
     if build is not None:
         if pretrained:
@@ -82,13 +85,13 @@ def scores_of(output: Any) -> torch.Tensor:
     else the first tensor of a tuple, list or dict.
 
     Raises:
-        TypeError: there is no tensor in it.
+        ValueError: there is no tensor in it.
     """
     values = output.values() if isinstance(output, dict) else output if isinstance(output, (tuple, list)) else ()
     named = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
     found = next((value for value in (output, named, *values) if isinstance(value, torch.Tensor)), None)
     if found is None:
-        raise TypeError(
+        raise ValueError(
             f"The network puts out a {type(output).__name__} without scores: let forward return a tensor "
             "(N, classes), or something that has it as .logits."
         )
@@ -161,8 +164,7 @@ def replace_head(model: nn.Module, num_classes: int, *, hidden: tuple[int, ...] 
     lecture's 9216-4096-512-classes, each hidden layer followed by ReLU and dropout. The width that goes in is read
     from the network.
     """
-    if num_classes < 1:
-        raise ValueError(f"num_classes={num_classes} must be at least 1.")
+    _check_number(num_classes)
     name = head_name(model)
     head = model.get_submodule(name)
     if hidden:
@@ -182,6 +184,11 @@ def replace_head(model: nn.Module, num_classes: int, *, hidden: tuple[int, ...] 
     if hasattr(model, "num_classes"):
         _note(model, num_classes=num_classes)
     return model
+
+
+def _check_number(num_classes: object) -> None:
+    if not isinstance(num_classes, Integral) or num_classes < 1:
+        raise ValueError(f"num_classes={num_classes!r} must be a number of at least 1: of a list, len(classes).")
 
 
 def head_name(model: nn.Module) -> str:
