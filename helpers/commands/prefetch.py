@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 import torchvision
 
-from helpers import datasets, digits, machine
+from helpers import datasets, digits, machine, models
 from helpers.datasets import catalogue, download
 
 DIGITS = {"MNIST": 11, "FashionMNIST": 30, "CIFAR10": 163}  # torchvision's datasets: MiB to download
@@ -72,8 +71,8 @@ def items() -> list[Item]:
         wanted.append(Item(name, mib, partial(digits.is_ready, name), partial(digits.load, name, train=1, test=1)))
     for name in WEIGHTS:
         weights = torchvision.models.get_model_weights(name).DEFAULT
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name  # where torchvision looks for it
-        mib, bring = weights.meta["_file_size"], partial(fetch_weights, weights.url, file)
+        mib, file = weights.meta["_file_size"], models.weights_file(weights)
+        bring = partial(fetch_weights, weights.url, file)
         wanted.append(Item(f"weights of {name}", mib, file.is_file, bring))
     return wanted
 

@@ -28,43 +28,6 @@ SCRIPTS = {  # what a page loads from ONLINE or from the folder beside it, with 
     f"{REVEAL}/dist/reveal.js": "46538b52db48724192f59bf46f5e851a18e302777c46f4a34c32709d010d6a29",
     f"{MATHJAX}/es5/tex-svg.js": "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882",
 }
-TEMPLATE = """\
-{% extends "reveal/index.html.j2" %}
-{% block html_head_js %}{% endblock %}
-{% block html_head_js_mathjax %}
-<script>MathJax = {tex: {inlineMath: [["$", "$"]]}}</script>
-<script src="{{ resources.mathjax_url }}"></script>
-{% endblock %}
-{% block html_head_css %}<style>
-.reveal { font-size: 24px; }
-.reveal .slides section { padding: 30px 40px; height: 720px; box-sizing: border-box; text-align: left; }
-.reveal .slides > section { padding: 0; }
-.reveal .slides section > section { overflow-y: auto; }
-.reveal .slides :is(h1, h2, h3) { text-transform: none; margin: 0 0 14px; }
-.reveal h1 { font-size: 50px; } .reveal h2 { font-size: 40px; } .reveal h3 { font-size: 31px; }
-.reveal .jp-RenderedHTMLCommon { font: 24px/1.4 Helvetica, sans-serif; }
-.reveal .jp-RenderedHTMLCommon :is(table, td, th) { font-size: 20px; text-align: left; }
-.reveal .jp-RenderedHTMLCommon blockquote { width: auto; padding: 14px 20px; border-left: 8px solid #0072B2;
-    background: #EEF5FA; box-shadow: none; font-style: normal; font-size: 30px; }
-.reveal .slides :is(pre, .jp-OutputArea-output > pre) { font-size: 18px; line-height: 1.3; width: 100%; margin: 0;
-    padding: 0; white-space: pre-wrap; box-shadow: none; }
-.reveal .jp-Cell { padding: 0; margin: 0 0 10px; }
-.reveal .jp-OutputArea :is(img, svg) { margin: 0; width: 100%; height: auto; max-height: 480px; object-fit: contain; }
-</style>{% endblock %}
-{% block data_png scoped %}
-<img src="data:image/png;base64,{{ output.data["image/png"] }}"
-alt="{{ output | get_metadata("alt", "image/png") | e }}">
-{% endblock %}
-{% block data_svg scoped %}{{ output.data["image/svg+xml"] }}{% endblock %}
-{% block footer_js %}
-<script src="{{ resources.reveal.url_prefix }}/dist/reveal.js"></script>
-<script>
-Reveal.initialize({
-    width: 1280, height: 720, margin: 0, center: false, hash: true, slideNumber: "c/t", transition: "none",
-});
-</script>
-{% endblock %}
-"""
 
 
 def slides(names: Sequence[str] = (), *, results: str | Path = "results") -> int:
@@ -98,7 +61,7 @@ def bring_scripts(folder: Path) -> str:
         here, target = machine.home() / "slides" / name, folder / "scripts" / name
         if not here.is_file():
             if machine.offline():
-                raise OSError("it is not on this machine, and KIT_OFFLINE=1 is set")
+                raise OSError(f"it is not on this machine, and {machine.no_network()}")
             here.parent.mkdir(parents=True, exist_ok=True)
             download.download(f"{ONLINE}/{name}", here, sha256=sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +71,7 @@ def bring_scripts(folder: Path) -> str:
 
 def export(notebook: NotebookNode, *, title: str, scripts: str = ONLINE) -> str:
     """A page with the notebook's slides; ``scripts`` is the address below which it finds SCRIPTS."""
-    from jinja2 import DictLoader
+    from jinja2 import FileSystemLoader
     from nbconvert import SlidesExporter
 
     for cell in notebook.cells:
@@ -117,7 +80,7 @@ def export(notebook: NotebookNode, *, title: str, scripts: str = ONLINE) -> str:
             cell.source = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.html)", text)  # the other notebook's slides
         else:
             cell.outputs = [output for output in cell.outputs if not _is_dead_widget(output)]
-    exporter = SlidesExporter(extra_loaders=[DictLoader({"slides": TEMPLATE})], template_file="slides")
+    exporter = SlidesExporter(extra_loaders=[FileSystemLoader(Path(__file__).parent)], template_file="slides.html.j2")
     exporter.reveal_url_prefix, exporter.reveal_theme = f"{scripts}/{REVEAL}", "white"
     exporter.mathjax_url = f"{scripts}/{MATHJAX}/es5/tex-svg.js"
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = exporter.exclude_anchor_links = True
