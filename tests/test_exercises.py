@@ -647,7 +647,8 @@ def test_export_is_complete_and_never_overwrites(folders, capsys):
     exercises.solution("params-1")
     capsys.readouterr()
     first, second = exercises.export(name="Zoë Ångström"), exercises.export()
-    assert re.fullmatch(r"answers_\d{4}-\d\d-\d\d\.json", first.name) and second.name == first.stem + "-2.json"
+    assert re.fullmatch(r"answers_Zoë-Ångström_\d{4}-\d\d-\d\d_\d{4}_\d{6}\.json", first.name)
+    assert re.fullmatch(r"answers_\d{4}-\d\d-\d\d_\d{4}_\d{6}\.json", second.name)
     assert first.parent == drive.persist() and f"Written: {first}" in capsys.readouterr().out
     content = json.loads(first.read_text(encoding="utf-8"))
     assert content["name"] == "Zoë Ångström" and content["kit"].startswith("cnn-course-kit ")
@@ -664,6 +665,32 @@ def test_export_where_one_likes(tmp_path):
     assert exercises.export(tmp_path / "hand" / "in.json") == tmp_path / "hand" / "in.json"
     assert exercises.export(str(tmp_path / "hand" / "in.json")) == tmp_path / "hand" / "in-2.json"
     assert exercises.export(tmp_path / "hand").parent == tmp_path / "hand"
+    assert exercises.export(tmp_path / "a new folder").parent == tmp_path / "a new folder"
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(drive.DriveError, match="file"):
+        exercises.export(tmp_path / "file" / "in.json")
+
+
+def test_exports_of_a_class_never_meet_in_one_folder(tmp_path, monkeypatch, capsys):
+    """One folder a student, whose files are collected afterwards: none may replace another's."""
+    long = "Wolfeschlegelsteinhausenbergerdorff" * 9
+    names = [
+        "Ada", "Ada", "ada", "", "", "  ", "Zoë Müller", "Zoe\u0308 Mu\u0308ller", "王芳", "हिन्दी", "Ольга",
+        "مريم", "A/B", "A:B", "..", "../../x", "CON", "aux.", 'a"b<c>d|e?f*g\\h', "tab\tline\nnul\0", "\udcf6",
+        long, f"{long}2", "王" * 300, "🐱",
+    ]  # fmt: skip
+    files = []
+    for number, name in enumerate(names):
+        monkeypatch.setenv("KIT_PERSIST", str(tmp_path / str(number)))
+        files.append(exercises.export(name=name))
+        assert files[-1].parent == tmp_path / str(number), "in the folder, whatever the name"
+        assert json.loads(files[-1].read_text(encoding="utf-8"))["name"] == name.replace("\udcf6", "?")
+    written = [file.name for file in files]
+    assert len({name.casefold() for name in written}) == len(names)
+    refused = re.compile(r'[\\/:*?"<>|\s\0-\x1f]|\.\.')
+    assert not [name for name in written if refused.search(name) or len(name.encode()) > 250]
+    for part, file in zip(("Ada", "Zoë-Müller", "Zoë-Müller", "王芳", "हिन्दी"), [0, 6, 7, 8, 9], strict=True):
+        assert f"_{part}_" in written[file]
 
 
 # The key, the form, and what an import costs -----------------------------------------------------------------------

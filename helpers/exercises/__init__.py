@@ -225,14 +225,20 @@ def progress() -> None:
 def export(path: str | Path | None = None, *, name: str = "") -> Path:
     """Writes the record to one JSON file to hand in, prints and returns its path. Never overwrites a file.
 
-    ``path`` is a file or a folder, by default the persistent folder; ``name`` is the student's. The file holds, for
-    each question touched: attempts with dates and verdicts, hints taken, and when the solution was looked at.
+    ``path`` is a file ("ada.json") or a folder, by default the persistent one; ``name`` is the student's. In a folder
+    the file's name holds name, date, time and a number by lot: those of a class can be collected in one folder. The
+    file holds, for each question touched: attempts with dates and verdicts, hints taken, and when the solution was
+    looked at. DriveError where it cannot be written.
     """
     entries, note = record.load()
-    target = record.free_path(Path(path).expanduser() if path else drive.persist())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("x", encoding="utf-8") as file:
-        json.dump(record.handed_in(entries, name), file, indent=2, ensure_ascii=False)
+    content = json.dumps(record.handed_in(entries, name), indent=2, ensure_ascii=False)
+    target = record.free_path(Path(path).expanduser() if path else drive.persist(), name)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8", errors="replace") as file:
+            file.write(content)
+    except OSError as error:
+        raise drive.DriveError(drive.explain(error, path=target)) from error
     print(*filter(None, [_wrapped([note]), f"Written: {target}"]), sep="\n")
     return target
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import secrets
+import unicodedata
 from pathlib import Path
 from typing import TypedDict
 
@@ -128,10 +130,17 @@ def handed_in(entries: Entries, name: str) -> dict[str, object]:
     }
 
 
-def free_path(path: Path) -> Path:
-    """``path``, or the first free name beside it; in a folder, a name with today's date."""
-    if path.is_dir():
-        path = path / f"answers_{datetime.date.today().isoformat()}.json"
+def free_path(path: Path, name: str) -> Path:
+    """A path where no file is yet: ``path``, or "path-2" beside it; in a folder, with name, date, time and a number.
+
+    The number is drawn by lot, so that the files of two students of one name do not meet in one folder either. Of the
+    name only letters (of any alphabet), digits and the marks that belong to them stay: all file systems take these.
+    """
+    if path.is_dir() or not path.suffix:
+        kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", name))
+        who = "-".join("".join(kept).split())[:40]
+        words = ("answers", who, f"{datetime.datetime.now():%Y-%m-%d_%H%M}", f"{secrets.randbelow(10**6):06}")
+        path = path / ("_".join(filter(None, words)) + ".json")
     number, wanted = 1, path
     while path.exists():
         number += 1
