@@ -16,8 +16,6 @@ import contextlib
 import errno
 import importlib.util
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -81,10 +79,10 @@ def can_reach(url: str, *, timeout: float = 4.0) -> bool:
         return False
     if url in _reached:
         return True
+    import requests  # here, so that the ground floor stays light; it also knows addresses with umlauts
+
     try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
-    except urllib.error.HTTPError:
-        pass  # the server is there, whatever it thinks of the address
+        requests.head(url, timeout=timeout)  # the server is there, whatever it thinks of the address
     except (OSError, ValueError):
         return False
     _reached.add(url)

@@ -125,11 +125,12 @@ def test_more_than_the_disk_holds_is_the_disks_fault(tmp_path, monkeypatch):
     ("content", "sentence"),
     [
         (b"", r"it is empty \(0 bytes\)"),
-        (b"<html>quota</html>", r"it is no whole zip file \(0.0 MiB; File is not a zip file\)"),
-        ("cut", r"it is no whole zip file \(0.0 MiB; File is not a zip file\)"),
+        (b"<html>quota</html>", "it is no zip file; it looks like: web page$"),
+        (b"Rar!\x1a\x07\x00 and more", "it is no zip file; it looks like: RAR archive$"),
+        ("cut", r"it is no whole zip file \(0.0 MiB; File is not a zip file\); download it again$"),
         ("flipped", r"it is no whole zip file \(0.0 MiB; Bad CRC-32 for file 'train/cat/1.jpg'\)"),
     ],
-    ids=["empty", "web page", "cut off", "one bit flipped"],
+    ids=["empty", "web page", "another archive", "cut off", "one bit flipped"],
 )
 def test_damage_is_said(tmp_path, content, sentence):
     path = make_zip(tmp_path / "a.zip", SPLITS, compression=zipfile.ZIP_STORED)
@@ -243,17 +244,60 @@ def test_count_images(tmp_path):
     assert archives.count_images(tmp_path / "val") == {}
 
 
-def test_find_zips(tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there"
-    names = ["bcdp_v1.zip", "bcdp_v1 (1).zip", "bcdp_v1(1).zip", "Copy of bcdp_v1.zip"]
-    others = ["xbcdp_v1.zip", "bcdp_v1.zip.part", "bcdp_v1 (1).zip.crdownload", "bcdp_v10.zip"]
-    for folder, content in ((here, names + others), (there, ["bcdp_v1 (1).zip"])):
-        folder.mkdir()
-        for name in content:
-            (folder / name).touch()
-    (there / "bcdp_v1.zip").mkdir()  # what some file managers make of a zip
-    found = archives.find_zips("bcdp_v1", [here, tmp_path / "nowhere", there, here, here / "bcdp_v1.zip"])
-    assert found == [*(here / name for name in names), there / "bcdp_v1 (1).zip"]
+DRIVE_PARTS = [f"bcdp_v1-20261103T101010Z-1-00{number}.zip" for number in (1, 2, 3)]
+COPIES = [
+    ["bcdp_v1.zip", "BCDP_V1.ZIP", "bcdp_v1.zip.zip"],
+    ["bcdp_v1 (1).zip", "bcdp_v1(12).zip", "bcdp_v1-1.zip", "bcdp_v1 2.zip"],
+    ["bcdp_v1 copy.zip", "bcdp_v1 copy 2.zip", "bcdp_v1 (copy).zip", "bcdp_v1 - Copy.zip", "bcdp_v1 - Copy (2).zip"],
+    ["Copy of bcdp_v1.zip", "Kopie von bcdp_v1.zip", "Copie de bcdp_v1.zip", "Co\u0301pia de bcdp_v1.zip"],
+    ["bcdp_v1 Kopie.zip", "bcdp_v1 - Kopie (3).zip", "bcdp_v1-20251103T101010Z-001.zip"],
+]
+OTHERS = ["xbcdp_v1.zip", "bcdp_v1.zip.part", "bcdp_v10.zip", "old bcdp_v1.zip", "bcdp_v1_new.zip", "bcdp_v1.rar",
+          "bcdp_v1-3.zip", "bcdfh_v1.zip", "notes.zip", "drive-download-20261103T101010Z-001.zip"]  # fmt: skip
+
+
+def test_a_zip_is_found_under_every_name_that_a_copy_gets(tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "bcdp_v1 5.zip").mkdir()  # what some file managers make of a zip
+    single = [name for names in COPIES for name in names]
+    for name in [*single, *OTHERS, *DRIVE_PARTS]:
+        (here / name).touch()
+    others = ("bcdp_v1", "bcdp_v1-3", "bcdfh_v1")  # data sets of these names are known
+    found = archives.find_zips("bcdp_v1", here, list_it=True, others=others)
+    assert found[0] == [here / min("bcdp_v1.zip", "BCDP_V1.ZIP")]
+    assert sorted(found) == sorted([[here / name] for name in single] + [[here / part for part in DRIVE_PARTS]])
+    similar = {path.name for path in archives.find_similar("bcdp_v1", here, others=others)}
+    assert similar == {*OTHERS} - {"bcdp_v1-3.zip", "bcdfh_v1.zip", "notes.zip"}
+    assert archives.find_zips("bcdp_v1", tmp_path / "nowhere", list_it=True) == []
+
+
+def test_a_folder_that_must_not_be_listed_is_asked_for_four_names(tmp_path, monkeypatch):
+    for name in ("Copy of bcdp_v1.zip", "bcdp_v1 2.zip"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(archives.os, "listdir", None)
+    assert archives.find_zips("bcdp_v1", tmp_path, list_it=False) == [[tmp_path / "Copy of bcdp_v1.zip"]]
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding"),
+    [("K\u00e4fer", "utf-8"), ("K\u00e4fer", "cp850"), ("\u00c9t\u00e9", "cp1252"), ("\u0161koda", "cp1250"),
+     ("\u043a\u043e\u0442", "cp1251"), ("\u043a\u043e\u0442", "cp866"), ("\u732b", "gbk"), ("\u8c93", "big5"),
+     ("\u732b", "cp932"), ("\uace0\uc591\uc774", "cp949")],
+)  # fmt: skip
+def test_names_without_a_flag_are_read_as_the_classes_are_spelled(tmp_path, label, encoding):
+    raw = label.encode(encoding)
+    placeholder = b"Q" * len(raw)
+    path = make_zip(tmp_path / "a.zip", {f"train/{placeholder.decode()}/1.jpg": b"x", "train/dog/1.jpg": b"x"})
+    archives.unpack(raw_name(path, placeholder, raw), tmp_path / "out", classes=("dog", label))
+    assert tree(tmp_path / "out") == {f"train/{label}/1.jpg": b"x", "train/dog/1.jpg": b"x"}
+
+
+def test_accents_come_out_in_one_spelling(tmp_path):
+    archives.unpack(make_zip(tmp_path / "a.zip", {"train/Ka\u0308fer/1.jpg": b"x"}), tmp_path / "out")
+    assert tree(tmp_path / "out") == {"train/K\u00e4fer/1.jpg": b"x"}
+    (tmp_path / "hand" / "train" / "Ka\u0308fer").mkdir(parents=True)
+    assert archives.count_images(tmp_path / "hand") == {"train": {"K\u00e4fer": 0}}
 
 
 def test_progress_is_quiet_for_a_small_zip(tmp_path, capsys):

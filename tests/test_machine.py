@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
+import requests
 import torch
 import torchvision
 
@@ -38,11 +37,11 @@ def test_a_server_that_answers_is_reached_and_not_asked_again(online):
 
 def test_a_server_that_was_down_is_asked_anew(online, monkeypatch):
     def is_down(*args, **kwargs):
-        raise urllib.error.URLError("Connection refused")
+        raise requests.ConnectionError("Connection refused")
 
     with serve(b"", well()) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(urllib.request, "urlopen", is_down)
+            patch.setattr(requests, "head", is_down)
             assert not machine.can_reach(server.url)
         assert machine.can_reach(server.url)
 
@@ -58,7 +57,8 @@ def test_what_was_asked_offline_is_asked_anew_online_and_back(online, monkeypatc
 
 
 def test_no_address_is_no_server(online):
-    assert not machine.can_reach("no address") and not machine.can_reach("http://127.0.0.1:9", timeout=1)
+    for address in ("no address", "http://127.0.0.1:9", "http://[::1/x", "http://host:port", "ftp://127.0.0.1"):
+        assert not machine.can_reach(address, timeout=1)
 
 
 # ---- memory --------------------------------------------------------------------------------------------------------

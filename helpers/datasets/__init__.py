@@ -1,9 +1,9 @@
 """``fetch("bcdp_v1")`` brings a data set of the catalogue to a local folder, from wherever it can be had.
 
-It asks, in this order: a folder that is already unpacked; a zip on this machine or on the mounted Drive; the
-addresses in the catalogue, before them ``KIT_MIRROR/bcdp_v1.zip`` where that variable is set; Google Drive through
-gdown. When nothing delivers it stops and says what it tried. It never puts another data set in the place of the
-wanted one: the drawn stand-ins, which come with the kit, have names of their own.
+It asks, in this order: a folder that is already unpacked; a zip on this machine or on the mounted Drive, first in the
+folder that KIT_MIRROR names; the addresses in the catalogue, before them ``KIT_MIRROR/bcdp_v1.zip`` where that is an
+address (links to Google Drive through gdown). When nothing delivers it stops and says what it tried. It never puts
+another data set in the place of the wanted one: the drawn stand-ins, which come with the kit, have names of their own.
 
 Everything half-done lies in ``<home>/datasets/.incoming/NAME``; the folder ``<home>/datasets/NAME`` appears in one
 step, complete. Nothing that a user put anywhere is overwritten or deleted.
@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +47,9 @@ def is_ready(name: str, *, home: str | Path | None = None) -> bool:
         return True
     with contextlib.suppress(OSError):
         base = _base(home)
-        return _unpacked(entry, base)[0] is not None or any(map(zipfile.is_zipfile, _zips(entry, base)))
+        return _unpacked(entry, base)[0] is not None or any(
+            all(map(zipfile.is_zipfile, zips)) for zips in _zips(entry, base)
+        )
     return False
 
 
@@ -73,26 +75,29 @@ def fetch(name: str, *, home: str | Path | None = None) -> Path:
     return folder
 
 
-def _sources(entry: DataSet, base: Path) -> list[Source]:
+def _sources(entry: DataSet, base: Path) -> Iterator[Source]:
     """Who is asked for the data set, in this order; the first that delivers is taken."""
     if entry.drawn:
-        return [("the kit's own drawings", partial(standin.unpack, entry))]
+        yield "the kit's own drawings", partial(standin.unpack, entry)
+        return
     here = _zips(entry, base)
     nowhere = ", ".join(map(str, _folders(base))) + (" and on the Drive" if _drive_folders() else "")
-    sources: list[Source] = [
-        *((str(path), partial(_from_here, entry, path)) for path in here),
-        (f"{'another' if here else 'a file'} {entry.name}.zip on this machine", partial(_refuse, f"none in {nowhere}")),
-    ]
+    yield from ((", ".join(map(str, zips)), partial(_from_here, entry, zips)) for zips in here)
+    yield f"{'another' if here else 'a file'} {entry.name}.zip on this machine", partial(_refuse, f"none in {nowhere}")
     if machine.offline():
-        return [*sources, ("the network", partial(_refuse, f"not asked, because {machine.no_network()}"))]
-    for url in catalogue.addresses(entry):
-        sources.append((url, partial(_from_network, entry, download.download, url)))
-    if entry.drive_id:
-        bring = partial(_from_network, entry, download.download_from_drive, entry.drive_id)
-        sources.append((f"Google Drive, file {entry.drive_id}", bring))
-    if first_url(entry.name) is None:
-        sources.append(("the network", partial(_refuse, "the catalogue knows no address")))
-    return sources
+        yield "the network", partial(_refuse, f"not asked, because {machine.no_network()}")
+    else:
+        for url in catalogue.addresses(entry):
+            if drive_id := catalogue.drive_id(url):
+                bring = partial(_from_network, entry, download.download_from_drive, drive_id)
+                yield f"Google Drive, file {drive_id}", bring
+            else:
+                yield url, partial(_from_network, entry, download.download, url)
+        if first_url(entry.name) is None:
+            yield "the network", partial(_refuse, "the catalogue knows no address")
+    for zips in _zips(entry, base, list_drive=True):  # copies by other names; it may take long, so it comes last
+        if zips not in here:
+            yield ", ".join(map(str, zips)), partial(_from_here, entry, zips)
 
 
 def _bring(entry: DataSet, base: Path) -> Path:
@@ -112,34 +117,43 @@ def _bring(entry: DataSet, base: Path) -> Path:
                 except OSError as error:
                     if entry.drawn or error.errno in _DISK_FULL:
                         raise
-                    tried.append(f"{label}: {error.strerror or error}")
+                    tried.append(f"{label}: {machine.reason(error)}")
     raise DataError(_nothing_delivered(entry, base, tried))
 
 
-def _from_here(entry: DataSet, zip_path: Path, scratch: Path) -> Path:
+def _from_here(entry: DataSet, zips: list[Path], scratch: Path) -> Path:
+    label = ", ".join(map(str, zips))
     try:
-        if zip_path.is_relative_to(machine.DRIVE_FOLDER.parent):  # one long read; a zip is read here and there
-            return _unpack(entry, shutil.copyfile(zip_path, scratch / "copy.zip"), scratch)
-        return _unpack(entry, zip_path, scratch)
+        if archives.part_number(zips[-1]) not in (0, len(zips)):
+            raise archives.ArchiveError("it is one part of a folder that Drive packed; the parts before it are missing")
+        folder = _unpack(entry, zips, scratch)
     except OSError as error:
         if error.errno not in _DISK_FULL:
-            _warn(f"{zip_path} was not used", error.strerror or str(error))
+            _warn(f"{label} was not used", machine.reason(error))
         raise
+    if archives.part_number(zips[-1]) and not entry.train_size:
+        _warn(label, f"Drive packs a large folder into parts; {len(zips)} are here. If it made more, put them here too")
+    return folder
 
 
 def _from_network(entry: DataSet, bring: Callable[..., Path], address: str, scratch: Path) -> Path:
-    zip_path = bring(address, scratch / f"{entry.name}.zip", sha256=entry.sha256)
-    return _unpack(entry, zip_path, scratch)
+    return _unpack(entry, [bring(address, scratch / f"{entry.name}.zip", sha256=entry.sha256)], scratch)
 
 
 def _refuse(reason: str, scratch: Path) -> Path:
     raise archives.ArchiveError(reason)
 
 
-def _unpack(entry: DataSet, zip_path: Path, scratch: Path) -> Path:
-    archives.unpack(zip_path, scratch / "tree")
+def _unpack(entry: DataSet, zips: list[Path], scratch: Path) -> Path:
+    for path in zips:
+        if _on_drive(path):  # one long read; a zip is read here and there
+            path = Path(shutil.copyfile(path, scratch / "copy.zip"))
+        archives.unpack(path, scratch / "tree", classes=entry.classes)
     folder = archives.split_root(scratch / "tree", name=entry.name)
-    if fault := entry.fault(archives.count_images(folder)):
+    counts = archives.count_images(folder)
+    if fault := entry.fault(counts):
+        if not all(each.isascii() for split in counts.values() for each in split):
+            fault += ". If these names look garbled: zip it anew with names in the encoding UTF-8 (7-Zip does so)"
         raise archives.ArchiveError(fault)
     return folder
 
@@ -174,8 +188,19 @@ def _unpacked(entry: DataSet, base: Path) -> tuple[Path | None, list[str]]:
     return None, faults
 
 
-def _zips(entry: DataSet, base: Path) -> list[Path]:
-    return archives.find_zips(entry.name, [*_folders(base), *_drive_folders()])
+def _zips(entry: DataSet, base: Path, *, list_drive: bool = False) -> list[list[Path]]:
+    return [
+        zips
+        for folder in _places(base)
+        for zips in archives.find_zips(
+            entry.name, folder, list_it=list_drive or not _on_drive(folder), others=catalogue.names()
+        )
+    ]
+
+
+def _places(base: Path) -> list[Path]:
+    mirror = catalogue.mirror_folder()
+    return list(dict.fromkeys([*([mirror] if mirror else []), *_folders(base), *_drive_folders()]))
 
 
 def _folders(base: Path) -> list[Path]:
@@ -194,6 +219,10 @@ def _drive_folders() -> list[Path]:
     return []
 
 
+def _on_drive(path: Path) -> bool:
+    return path.is_relative_to(machine.DRIVE_FOLDER.parent)
+
+
 def _base(home: str | Path | None) -> Path:
     return Path(home).expanduser().resolve() if home else machine.home()
 
@@ -206,9 +235,14 @@ def _warn(subject: str, sentence: str) -> None:
 def _nothing_delivered(entry: DataSet, base: Path, tried: list[str]) -> str:
     name = entry.name
     advice = [f"Put {name}.zip into {base / 'datasets'} and run this again."]
+    if close := [path for folder in _places(base) for path in archives.find_similar(name, folder, others=names())]:
+        advice.insert(0, f"If one of these is the data set, rename it to {name}.zip: {', '.join(map(str, close[:5]))}.")
     if machine.in_colab():
         mount = "" if _drive_folders() else "Mount your Drive with drive.mount(). "
-        advice.append(f"{mount}Put {name}.zip into the top folder of your Drive and run this again.")
+        advice.append(
+            f"{mount}Put {name}.zip into the top folder of your Drive and run this again; or name its folder: "
+            f"%env KIT_MIRROR={machine.DRIVE_FOLDER}/FOLDER"
+        )
     if machine.offline():
         advice.append("Remove the environment variable KIT_OFFLINE, so that the kit may download.")
     advice.append("Ask your instructor for a mirror, and set the environment variable KIT_MIRROR to its address.")

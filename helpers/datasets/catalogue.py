@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
 
 Counts = dict[str, dict[str, int]]  # {"train": {"bike": 375, ...}, "test": {...}}
 
@@ -24,11 +28,11 @@ class DataSet:
     classes: tuple[str, ...]
     train_per_class: int | None = None  # only the sum over all classes is compared
     test_per_class: int | None = None
-    urls: tuple[str, ...] = ()
-    drive_id: str | None = None
+    urls: tuple[str, ...] = ()  # also of files on Google Drive: https://drive.google.com/uc?id=ID
     sha256: str | None = None  # of the zip, hex
     standin: str | None = None  # the drawn data set to work with in its place, when asked for it by name
     drawn: bool = False  # comes with the kit
+    least_classes: int = 0  # where the names are not certain: so many, of any names, are enough
     about: str = ""
 
     @property
@@ -46,34 +50,46 @@ class DataSet:
         for split in ("train", "test"):
             if split not in counts:
                 return f"it has no folder {split}/"
-            if missing := [each for each in self.classes if not counts[split].get(each)]:
-                there = ", ".join(counts[split]) or "none"
-                return f"{split}/ has no pictures of {', '.join(missing)} (class folders there: {there})"
+            there = [each for each, count in counts[split].items() if count]
+            missing = [each for each in self.classes if each not in there]
+            if self.least_classes:  # a class of the other split is missing, or too few are there
+                missing = sorted(
+                    {each for split in counts.values() for each, count in split.items() if count} - {*there}
+                )
+                missing = missing or ["enough classes"] * (len(there) < self.least_classes)
+            if missing:
+                names = ", ".join(counts[split]) or "none"
+                return f"{split}/ has no pictures of {', '.join(missing)} (class folders there: {names})"
         return ""
 
     def difference(self, counts: Counts) -> str:
         """How these pictures differ from what the catalogue expects, as a sentence; empty when they do not."""
         train, test = sum(counts["train"].values()), sum(counts["test"].values())
         expected = (self.train_size or train, self.test_size or test)
-        extra = sorted((set(counts["train"]) | set(counts["test"])) - set(self.classes))
-        if (train, test) == expected and not extra:
-            return ""
-        return (
-            f"it has {train} training and {test} test pictures, where {expected[0]} and {expected[1]} are expected"
-            + (f"; it also has the class folders {', '.join(extra)}" if extra else "")
-        )
+        classes = sorted({*counts["train"], *counts["test"]})
+        told = []
+        if (train, test) != expected:
+            told.append(
+                f"it has {train} training and {test} test pictures, where {expected[0]} and {expected[1]} are expected"
+            )
+        if classes != sorted(self.classes):
+            told.append(
+                f"it has {len(classes)} classes ({', '.join(classes)}), where {len(self.classes)} are expected "
+                f"({', '.join(self.classes)})"
+            )
+        return "; ".join(told)
 
 
 _BCDP, _BCDFH = ("bike", "cat", "dog", "person"), ("bike", "cat", "dog", "flower", "horse")
 _DRAWN = "Colour pictures of 100x100 px that the kit draws itself."
 _KIT = (
     DataSet(
-        "bcdp_v1", _BCDP, 375, 75, urls=(f"{_COURSE}/bcdp_v1.zip",), standin="bcdp_standin",
+        "bcdp_v1", _BCDP, 375, 75, urls=(f"{_COURSE}/bcdp_v1.zip",), standin="bcdp_standin", least_classes=4,
         about="Colour photos of 100x100 px from the course CS 167, Drake University. No licence is stated.",
     ),
     DataSet(
-        "bcdfh_v1", _BCDFH, urls=(f"{_COURSE}/bcdfh_v1.zip",), standin="bcdfh_standin",
-        about="The five-class sibling of bcdp_v1. Its address is a guess by analogy, not verified.",
+        "bcdfh_v1", _BCDFH, urls=(f"{_COURSE}/bcdfh_v1.zip",), standin="bcdfh_standin", least_classes=2,
+        about="The five-class sibling of bcdp_v1. Its address and classes are a guess by analogy, not verified.",
     ),
     DataSet("bcdp_standin", _BCDP, 375, 75, drawn=True, about=_DRAWN),
     DataSet("bcdfh_standin", _BCDFH, 375, 75, drawn=True, about=_DRAWN),
@@ -122,26 +138,39 @@ def describe(name: str) -> str:
 
 
 def addresses(entry: DataSet) -> list[str]:
-    """Where ``fetch`` asks for the zip, in this order: KIT_MIRROR first, when it is set."""
+    """Where ``fetch`` asks for the zip, in this order: KIT_MIRROR first, when it is set to an address."""
     mirror = os.environ.get("KIT_MIRROR", "").strip().rstrip("/")
-    if entry.drawn or not mirror:
+    if entry.drawn or not mirror or mirror_folder():
         return list(entry.urls)
     if not _is_web_address(mirror):
-        raise ValueError(f"KIT_MIRROR is {mirror!r}; it should be a web address that starts with https://.")
+        raise ValueError(
+            f"KIT_MIRROR is {mirror!r}; it should be a web address that starts with https://, or the path of a folder "
+            "that is there. (On a Drive that is not mounted there is none.)"
+        )
     return [f"{mirror}/{entry.name}.zip", *entry.urls]
 
 
+def mirror_folder() -> Path | None:
+    """The folder on this machine, or on its Drive, that KIT_MIRROR names; None when it names none."""
+    folder = os.path.expanduser(os.environ.get("KIT_MIRROR", "").strip())
+    return Path(folder).absolute() if folder and os.path.isdir(folder) else None
+
+
 def first_url(name: str) -> str | None:
-    """The address that ``fetch`` asks first (Drive's, when there is no other), or None when it asks none."""
-    entry = look_up(name)
-    drive = [f"https://drive.google.com/uc?id={entry.drive_id}"] if entry.drive_id else []
-    return next(iter(addresses(entry) + drive), None)
+    """The address that ``fetch`` asks first, or None when it asks none."""
+    return next(iter(addresses(look_up(name))), None)
+
+
+def drive_id(url: str) -> str | None:
+    """The ID in a link to a file on Google Drive (``.../d/ID/view``, ``...?id=ID``); None for any other address."""
+    found = re.match(r"https://(?:drive|docs)\.google\.com/.*(?:/d/|[?&]id=)([\w-]+)", url)
+    return found and found[1]
 
 
 def register(
     name: str,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] = (),
     train_per_class: int | None = None,
     test_per_class: int | None = None,
     urls: Sequence[str] = (),
@@ -149,37 +178,45 @@ def register(
     sha256: str | None = None,
     about: str = "",
 ) -> DataSet:
-    """Add a data set of one's own for this session; doing it again replaces it.
+    """Add a data set of one's own for this session, or give one of the kit's another address; again replaces it.
 
-    ``drive_id`` may be the share link of a file on Google Drive. Without ``urls`` and ``drive_id`` the zip has to lie
-    on the machine, on the Drive or on KIT_MIRROR. Raises ValueError for what cannot work.
+    ``drive_id`` and any of ``urls`` may be the share link of a file on Google Drive. Without them the zip has to lie on
+    the machine, on the Drive or on KIT_MIRROR. Of the kit's own data sets only these and ``sha256`` can be set; they
+    take the place of what the catalogue has. Raises ValueError for what cannot work.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ValueError(f"The name {name!r} becomes a folder's name; use letters, digits, '_', '-' and '.' only.")
-    if name in {entry.name for entry in _KIT}:
-        raise ValueError(f"{name!r} is one of the kit's own data sets; choose another name, or set KIT_MIRROR.")
-    if isinstance(classes, str) or not classes or len(set(classes)) < len(classes):
+    own = next((entry for entry in _KIT if entry.name == name), None)
+    if own and (own.drawn or classes or not (urls or drive_id)):
+        raise ValueError(
+            f"{name!r} is one of the kit's own data sets; choose another name, or set KIT_MIRROR, "
+            "or its urls or drive_id alone."
+        )
+    if not own and (isinstance(classes, str) or not classes or len(set(classes)) < len(classes)):
         raise ValueError(f"classes is {classes!r}; it should be a list of different names, like ['ant', 'bee'].")
     if isinstance(urls, str) or not all(_is_web_address(url) for url in urls):
         raise ValueError(f"urls is {urls!r}; it should be a list of web addresses that start with https://.")
     if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise ValueError(f"sha256 is {sha256!r}; it should be the 64 hex digits that sha256sum prints.")
-    entry = DataSet(
-        name, tuple(classes), train_per_class, test_per_class, tuple(urls), _id_in(drive_id), sha256, about=about
-    )
-    _entries[name] = entry
-    return entry
+    links = [*urls, *([_drive_link(drive_id)] if drive_id else [])]
+    places = tuple(_drive_link(url) if "://drive.google.com/" in url else url for url in links)
+    names = tuple(unicodedata.normalize("NFC", each) for each in classes)
+    entry = DataSet(name, names, train_per_class, test_per_class, places, sha256, about=about)
+    _entries[name] = dataclasses.replace(own, urls=places, sha256=sha256) if own else entry
+    return _entries[name]
 
 
-def _id_in(drive_id: str | None) -> str | None:
-    """The ID in a share link (``.../d/ID/view``, ``...?id=ID``), or the ID itself."""
-    if not drive_id:
-        return None
-    found = re.fullmatch(r"[\w-]+", drive_id) or re.search(r"(?<=/d/)[\w-]+|(?<=[?&]id=)[\w-]+", drive_id)
+def _drive_link(given: str) -> str:
+    found = given if re.fullmatch(r"[\w-]+", given) else drive_id(given)
     if not found:
-        raise ValueError(f"drive_id is {drive_id!r}; it should be a file's share link on Google Drive, or its ID.")
-    return found[0]
+        raise ValueError(
+            f"drive_id is {given!r}; it should be a file's share link on Google Drive (not a folder's), or its ID."
+        )
+    return f"https://drive.google.com/uc?id={found}"
 
 
 def _is_web_address(url: str) -> bool:
-    return re.fullmatch(r"https?://[^\s/]+\S*", url) is not None
+    with contextlib.suppress(ValueError):  # "[" without "]", a port that is no number
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    return False
