@@ -530,6 +530,7 @@ SCAN_PAGE = (  # for what is too large to be scanned for viruses: one line, whic
 def google(kind, page=b""):
     def answer(handler, body):
         handler.send_response(200)
+        handler.send_header("Connection", "close")
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(page or body)))
         if not page:
