@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import io
+import os
 import re
 import shutil
 import zipfile
@@ -186,8 +187,6 @@ def test_what_the_kit_converts_is_a_note(folder):
     write(folder / "train/cat/0001.jpg", drawing(1001).convert("CMYK"))
     write(folder / "train/cat/0002.png", drawing(1002).quantize(16))
     write(folder / "train/cat/0003.png", drawing(1003).convert("RGBA"))
-    values = np.random.default_rng(4).integers(0, 65535, (SIDE, SIDE)).astype(np.uint16)
-    Image.fromarray(values).save(folder / "train/cat/0004.png")
     drawing(1005).save(folder / "train/cat/0005.jpg", exif=exif)
     report = doctor.examine(folder)
     assert {problem.kind: (problem.files, problem.severity) for problem in report.problems} == {
@@ -195,11 +194,22 @@ def test_what_the_kit_converts_is_a_note(folder):
         "cmyk": (("train/cat/0001.jpg",), "note"),
         "palette": (("train/cat/0002.png",), "note"),
         "transparent": (("train/cat/0003.png",), "note"),
-        "16-bit": (("train/cat/0004.png",), "note"),
         "rotated": (("train/cat/0005.jpg",), "note"),
     }
     assert report.ok and str(report).endswith("Verdict: ready to train.")
     assert "NOTE     Grey pictures: 1. They become RGB with three equal channels." in str(report)
+
+
+def test_more_than_8_bits_is_a_warning_with_the_range(folder):
+    values = np.random.default_rng(4).integers(100, 4000, (SIDE, SIDE))
+    for number, (each, dtype) in enumerate(
+        ((values, np.uint16), (values - 1124, np.int32), (values / 4000, np.float32))
+    ):
+        Image.fromarray(each.astype(dtype)).save(folder / f"train/cat/{number}.tif")
+    problem = found(folder, "16-bit")
+    low, high = int(values.min()), int(values.max())
+    assert problem.severity == "warning" and f"{low - 1124} becomes black, {high} white; " in problem.message
+    assert problem.examples[0] == f"train/cat/0.tif ({low} to {high})"
 
 
 def test_tiny_huge_long_and_mixed_sizes(folder):
@@ -241,7 +251,7 @@ def test_an_empty_class(folder):
     (folder / "train/emu").mkdir()
     (folder / "test/emu").mkdir()
     empty = [problem.message for problem in doctor.examine(folder).problems if problem.kind == "empty_class"]
-    assert empty == [f"Empty class folders in {split}: emu. Add pictures or remove the folders."
+    assert empty == [f"Empty class folders in {split}: emu. Add pictures; remove only what is empty."
                      for split in ("train", "test")]  # fmt: skip
 
 
@@ -289,6 +299,48 @@ def test_of_two_folders_for_one_split_the_kits_own_name_counts(folder):
     report = doctor.examine(folder)
     assert list(report.counts) == ["train", "Training", "test", "dev"] and report.ok
     assert [problem.files for problem in report.problems if problem.kind == "split_name"] == [("Training",), ("dev",)]
+
+
+def test_one_level_too_many_and_a_single_class(folder):
+    for split in ("train", "test"):
+        (folder / split).rename(folder / "images")
+        (folder / split).mkdir()
+        (folder / "images").rename(folder / split / "images")
+    report = doctor.examine(folder)
+    assert [problem.kind for problem in report.problems] == ["level", "level", "single_class"] and not report.ok
+    sentence = (
+        "images should hold pictures and holds folders that look like classes (cat, dog). Move these one level up"
+    )
+    assert f"{sentence}, into train." in " ".join(str(report).split())
+    problem = found(folder / "train" / "images" / "cat" / "..", "no_splits")  # class folders only
+    assert problem.severity == "error"
+    for split in ("train", "test"):
+        shutil.rmtree(folder / split / "images" / "dog")
+        (folder / split / "images" / "cat").rename(folder / split / "cat")
+        (folder / split / "images").rmdir()
+    assert "100 % accuracy means nothing" in found(folder, "single_class").message
+
+
+def test_a_test_set_without_labels(folder):
+    for path in sorted((folder / "test").rglob("*.jpg")):
+        path.rename(folder / "test" / f"{path.parent.name}{path.name}")
+    for name in ("cat", "dog"):
+        (folder / "test" / name).rmdir()
+    problem = found(folder, "missing_class")
+    assert problem.message.startswith("test holds none of the classes of train: cat, dog. A test set without class")
+
+
+def test_links_that_lead_back(folder):
+    (folder / "train" / "cat" / "more").symlink_to("../..")
+    with pytest.raises(ValueError, match=r"leads back to a folder in which it lies.*remove this link"):
+        doctor.examine(folder)
+
+
+def test_names_that_are_no_utf8_can_be_printed(folder):
+    for split in ("train", "test"):
+        os.rename(folder / split / "cat", os.fsencode(folder / split) + b"/\xcd\xe3")
+    report = doctor.examine(folder)
+    assert str(report).encode() and report.problems == () and report.counts["train"] == {"dog": 12, "\ufffd\ufffd": 12}
 
 
 def test_a_missing_split(folder):

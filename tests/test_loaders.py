@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import unicodedata
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from torchvision import datasets, transforms
 
 from helpers import loaders, pictures
 from helpers.loaders import augment, decoding
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* has a single class, things")
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +297,14 @@ def test_class_without_pictures(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split / "zebra").mkdir()
         (tmp_path / split / "zebra" / "notes.txt").write_text("no picture")
-    with pytest.raises(ValueError, match=r"zebra holds no pictures: add some, or remove the folder"):
+    with pytest.raises(
+        ValueError, match=r"zebra holds no pictures that count, but other files: 1 \.txt \(text\)\. To a"
+    ):
+        loaders.image_folder(tmp_path)
+    (tmp_path / "train" / "zebra" / "notes.txt").unlink()
+    with pytest.raises(
+        ValueError, match=r"zebra holds no pictures that count, it is empty: add some, or remove the fol"
+    ):
         loaders.image_folder(tmp_path)
 
 
@@ -307,12 +319,104 @@ def test_corrupt_pictures_are_named(tmp_path: Path) -> None:
     assert sorted(path.name for path in broken.parent.iterdir()) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
 
 
+def drawn(folder: Path, *classes: str, count: int = 2) -> Path:
+    """``count`` pictures in each of these folders, below ``folder``."""
+    for seed, name in enumerate(classes):
+        for number in range(count):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            picture(12, 12, seed=100 * seed + number).save(folder / name / f"{number}.png")
+    return folder
+
+
+WITHOUT_MEANING = {  # folders -> what is refused
+    "a level in both": (("train/all/cat", "train/all/dog", "test/all/cat", "test/all/dog"),
+                        r"all should hold pictures and holds folders that look like classes \(cat, dog\)\. .*train"),
+    "a level in train": (("train/train/cat", "train/train/dog", "test/cat", "test/dog"), r"\(cat, dog\)\. .*train"),
+    "a level in test": (("train/cat", "train/dog", "test/images/cat", "test/images/dog"), r"\(cat, dog\)\. .*test"),
+    "a level above": (("pets/train/cat", "pets/test/cat"), r"has no folder 'train'.*Pass .*pets, which has one"),
+    "loose test set": (("train/cat", "train/dog", "test"), r"only in test: none\. A test set without class.*Kaggle"),
+    "unknown test set": (("train/cat", "train/dog", "test/unknown"), r"in test: \['unknown'\]\. A test set without"),
+    "one class lacks": (("train/cat", "train/dog", "test/cat"), r"Only in train: \['dog'\], only in test: none\.$"),
+}  # fmt: skip
+
+
+def test_folders_whose_accuracy_would_mean_nothing_are_refused(tmp_path: Path) -> None:
+    for name, (folders, sentence) in WITHOUT_MEANING.items():
+        with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+            loaders.image_folder(drawn(tmp_path / name, *folders), size=8)
+
+
+def test_folders_that_are_doubtful_give_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="one has a single class, cat: every answer is right"):
+        loaders.image_folder(drawn(tmp_path / "one", "train/cat", "test/cat"), size=8)
+    batches = [f"{split}/{batch}/{label}" for split in ("train", "test") for batch in "ab" for label in ("cat", "dog")]
+    with pytest.warns(UserWarning, match=r"a, b should hold pictures and holds folders .* \(cat, dog\)"):
+        loaders.image_folder(drawn(tmp_path / "batches", *batches), size=8)
+    nested = drawn(tmp_path / "nested", "train/cat/images", "train/dog/images", "test/cat/images", "test/dog")
+    assert loaders.image_folder(nested, size=8).classes == ["cat", "dog"]
+
+
+def test_photos_that_are_left_out_for_their_ending_are_told(tmp_path: Path) -> None:
+    folder = drawn(tmp_path / "set", "train/cat", "train/dog", "test/cat", "test/dog")
+    (folder / "train" / "cat" / "notes.txt").write_text("no photo")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaders.image_folder(folder, size=8)
+    for name, start in (("a.heif", b"\0\0\0\x18ftypheix"), ("b.AVIF", b"\0\0\0\x1cftypavis"), ("c", b"\xff\xd8\xff"),
+                        ("d.jxl", b"\0\0\0\x0cJXL "), ("e.dcm", bytes(128) + b"DICM")):  # fmt: skip
+        (folder / "train" / "cat" / name).write_bytes(start + bytes(40))
+    with pytest.warns(UserWarning) as told:
+        loaders.image_folder(folder, size=8)
+    kinds = ("1 .heif (HEIC)", "1 .avif (AVIF)", "1 without ending (JPEG)", "1 .jxl (JPEG XL)", "1 .dcm (DICOM)")
+    assert len(told) == 1 and all(kind in str(told[0].message) for kind in kinds) and ".txt" not in str(told[0].message)
+
+
+def test_class_names_in_two_spellings_and_alphabets(tmp_path: Path) -> None:
+    name, other = "\u00c9l\u00e9phant", unicodedata.normalize("NFD", "\u00c9l\u00e9phant")
+    folder = drawn(tmp_path / "set", f"train/{name}", "train/кот", f"test/{other}", "test/кот")
+    data = loaders.image_folder(folder, size=8)
+    assert data.classes == [name, "кот"] and data.test.dataset.labels.tolist() == [0, 0, 1, 1]
+    drawn(folder / "train", other, count=3)  # both spellings side by side: no picture is lost
+    data = loaders.image_folder(folder, size=8, val_fraction=0)
+    assert sorted(data.classes) == sorted([name, "кот"]) and len(data.train.dataset) == 7
+    for split in ("train", "test"):
+        os.rename(folder / split / "кот", os.fsencode(folder / split) + "/кот".encode("cp1251"))
+    data = loaders.image_folder(folder, size=8)
+    assert str(data).encode() and "\ufffd\ufffd\ufffd" in data.classes
+
+
+def test_deep_pictures_of_a_data_set_keep_their_brightness(tmp_path: Path) -> None:
+    """One range for both splits and all classes, in memory and read one by one; an own photo has a range of its own."""
+    folder = drawn(tmp_path / "set", "train/dark", "train/light", "test/dark", "test/light")
+    for path in folder.rglob("*.png"):
+        level = {"dark": 400, "light": 3000 + 1000 * (path.parent.parent.name == "test")}[path.parent.name]
+        Image.fromarray(np.full((12, 12), level, np.uint16)).save(path)
+    for in_memory in (True, False):
+        data = loaders.image_folder(folder, size=8, in_memory=in_memory).test.dataset.data
+        assert {int(data[index][0].max()) for index in range(4)} == {round(level * 255 / 4095) for level in (400, 4000)}
+    own = loaders.as_image(loaders.one_picture(folder / "train" / "dark" / "0.png", size=8))
+    assert own.max() == pytest.approx(400 / 1023, abs=0.003)
+
+
+def test_thin_pictures_are_cut_before_they_are_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda self, size, *a, **k: sizes.append(size) or resize(self, size, *a, **k)
+    )
+    for width, height in ((60_000, 1), (1, 9_000), (30_000, 7)):
+        ramp = np.linspace(0, 255, max(width, height)).astype(np.uint8).reshape(height if height > width else 1, -1)
+        Image.fromarray(np.resize(ramp, (height, width))).save(tmp_path / "thin.png")
+        pixels = decoding.read_pixels(tmp_path / "thin.png", size=64)
+        assert pixels.shape == (3, 64, 64) and abs(int(pixels.mean()) - 127) <= 1 and set(sizes) == {(64, 64)}
+
+
 def test_corrupt_pictures_are_named_when_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaders.os, "cpu_count", lambda: 1)
     one_of_each(tmp_path / "set", {"0.jpg": picture(30, 30)})
     (tmp_path / "set" / "test" / "things" / "0.jpg").write_bytes(b"broken")
     data = loaders.image_folder(tmp_path / "set", size=16, in_memory=False)
-    with pytest.raises(ValueError, match=r"0\.jpg is not a picture that Pillow reads"):
+    with pytest.raises(ValueError, match=r"^/\S*0\.jpg is not a picture that Pillow reads .*take it out\.$"):
         list(data.test)
 
 
@@ -341,6 +445,8 @@ def test_without_validation(folder: Path) -> None:
 
 
 def test_sizes_below_one(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"size=\(64, 64\) must be one number, .*: size=64\."):
+        loaders.image_folder(folder, size=(64, 64))
     for options in ({"size": 0}, {"batch_size": 0}):
         with pytest.raises(ValueError, match=r"size=\d+ and batch_size=\d+ must be at least 1"):
             loaders.image_folder(folder, **options)
@@ -363,6 +469,24 @@ def test_read_one_by_one_gives_the_same_batches(folder: Path, monkeypatch: pytes
     assert type(read.train.dataset.data) is decoding.LazyImages and read.train.num_workers == cores
     for (ours, labels), (theirs, their_labels) in zip(kept.train, read.train, strict=True):
         assert torch.equal(ours, theirs) and torch.equal(labels, their_labels)
+
+
+def test_workers_hand_over_bytes_and_none_work_where_they_cannot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers have a /dev/shm of 64 MiB. What does not fit in stops a worker, and training waits for ever."""
+    monkeypatch.setattr(loaders.os, "cpu_count", lambda: 2)
+    free = {4 * 8 * 3 * 16 * 16: 1, 9 * 8 * 3 * 16 * 16: 2, 1 << 40: 2}
+    for left, workers in free.items():
+        monkeypatch.setattr(
+            loaders.shutil, "disk_usage", lambda path, left=left: shutil._ntuple_diskusage(left, 0, left)
+        )
+        data = loaders.image_folder(folder, size=16, batch_size=8, in_memory=False, augment="flip")
+        assert data.train.num_workers == workers
+    handed_over = next(DataLoader.__iter__(data.train))[0]
+    assert handed_over.dtype == torch.uint8 and next(iter(data.train))[0].dtype == torch.float32
+    monkeypatch.setattr(loaders.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 9))
+    with pytest.warns(UserWarning, match=r"/dev/shm has 0 MiB left.*a smaller batch_size, or give the container more"):
+        data = loaders.image_folder(folder, size=16, batch_size=8, in_memory=False)
+    assert data.train.num_workers == 0 and next(iter(data.train))[0].dtype == torch.float32
 
 
 def test_read_one_by_one_draws_the_same_numbers_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
+import unicodedata
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -68,7 +71,7 @@ def test_plain_jpeg_is_what_pillow_decodes(tmp_path):
     with Image.open(tmp_path / "a.jpg") as image:
         expected = np.asarray(image.convert("RGB"))
     assert np.array_equal(np.asarray(pictures.open_rgb(tmp_path / "a.jpg")), expected)
-    assert pictures.open_with_header(str(tmp_path / "a.jpg"))[1] == ("JPEG", "RGB", (48, 32), False)
+    assert pictures.open_with_header(str(tmp_path / "a.jpg"))[1] == ("JPEG", "RGB", (48, 32), False, None)
 
 
 def test_damaged_exif_does_not_cost_the_picture(tmp_path):
@@ -132,7 +135,7 @@ def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path, ending):
 
 @pytest.mark.parametrize(
     ("dtype", "largest", "white"),
-    [("float32", 1.0, 1.0), ("float32", 200.0, 255.0), ("float32", 5000.0, 65535.0), ("int32", 255, 255),
+    [("float32", 1.0, 1.0), ("float32", 200.0, 255.0), ("float32", 5000.0, 16383.0), ("int32", 255, 255),
      ("int32", 60000, 65535), ("int32", 10**7, 10**7)],
     ids=["float 0..1", "float 0..255", "float 16-bit", "int 8-bit", "int 16-bit", "int 32-bit"],
 )  # fmt: skip
@@ -143,12 +146,98 @@ def test_32_bit_values_are_scaled_to_the_usual_range_that_holds_them(tmp_path, d
     assert np.abs(found - (values * (255.0 / white))[..., None]).max() <= 0.51
 
 
-def test_not_a_number_and_negative_values_become_black(tmp_path):
+def test_what_is_no_number_does_not_move_the_range(tmp_path):
     values = np.full((40, 40), 0.5, np.float32)
-    values[0, :3] = (np.nan, np.inf, -3)
+    values[0, :3] = (np.nan, np.inf, -np.inf)
     Image.fromarray(values).save(tmp_path / "a.tif")
     found = np.asarray(pictures.open_rgb(tmp_path / "a.tif"))
-    assert (found[0, :3] == 0).all() and (found[1:] == 128).all()
+    assert found[0, :3, 0].tolist() == [0, 255, 0] and (found[1:] == 128).all()
+
+
+def grey(path, values, dtype):
+    """A file of these values: TIFF for signed and float ones, PNG else."""
+    values = np.resize(np.array(values), (40, 40)).astype(dtype)
+    path = path.with_suffix(".png" if dtype == "uint16" else ".tif")
+    if dtype == "int16":  # Pillow writes none: a TIFF by hand, with Width, Height, Bits, no compression, black is 0...
+        tags = [
+            (256, 40),
+            (257, 40),
+            (258, 16),
+            (259, 1),
+            (262, 1),
+            (273, 8),
+            (277, 1),
+            (278, 40),
+            (279, 3200),
+            (339, 2),
+        ]
+        fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        path.write_bytes(
+            b"II*\0" + struct.pack("<I", 3208) + values.tobytes() + struct.pack("<H", 10) + fields + bytes(4)
+        )
+    else:
+        Image.fromarray(values).save(path)
+    return path
+
+
+RANGES = {  # what the files of one folder hold -> what becomes black and white in all of them
+    "8 bits in 16": (((0, 9), "uint16"), ((3, 200), "uint16"), (0, 255)),
+    "10 bits": (((0, 1000), "uint16"), ((0, 4), "uint16"), (0, 1023)),
+    "12 bits": (((0, 4095), "uint16"), ((0, 700), "uint16"), (0, 4095)),
+    "14 bits": (((100, 9000), "uint16"), ((100, 200), "uint16"), (0, 16383)),
+    "16 bits": (((0, 16384), "uint16"), ((0, 255), "uint16"), (0, 65535)),
+    "32 bits": (((0, 70000), "int32"), ((5, 6), "int32"), (0, 70000)),
+    "signed 16 bits": (((-1000, 2000), "int16"), ((0, 100), "int16"), (-1000, 2000)),
+    "signed 32 bits": (((-5, 10), "int32"), ((0, 3000), "int32"), (-5, 3000)),
+    "float 0..1": (((0, 0.9), "float32"), ((0, 0.1), "float32"), (0, 1)),
+    "float -1..1": (((-1, 1), "float32"), ((0, 0.5), "float32"), (-1, 1)),
+    "float 0..10": (((0, 10), "float32"), ((2, 3), "float32"), (0, 10)),
+    "float 0..255": (((0, 250), "float32"), ((0, 1), "float32"), (0, 255)),
+    "mixed": (((0, 300), "uint16"), ((-1, 1), "float32"), (-1, 300)),
+}
+
+
+def test_one_range_for_all_files_of_a_data_set(tmp_path):
+    wrong = []
+    for what, (first, second, expected) in RANGES.items():
+        (tmp_path / what).mkdir()
+        paths = [grey(tmp_path / what / f"{number}", *each) for number, each in enumerate((first, second))]
+        corners().save(tmp_path / what / "usual.jpg")
+        found = pictures.value_range([*paths, tmp_path / what / "usual.jpg"])
+        if found is None or not np.allclose(found, expected):
+            wrong.append((what, found))
+            continue
+        black, white = expected
+        for path, (values, _) in zip(paths, (first, second), strict=True):
+            levels = np.asarray(pictures.open_rgb(path, values=found))[0, :2, 0]
+            if np.abs(levels - (np.array(values) - black) * 255 / (white - black)).max() > 0.51:
+                wrong.append((what, path.name, levels))
+    assert not wrong
+    assert pictures.value_range([tmp_path / "mixed" / "usual.jpg", tmp_path / "nothing.png"]) is None
+
+
+def test_16_bits_a_colour_are_read_or_refused_when_they_are_nearly_black(tmp_path):
+    """Pillow keeps the upper 8 of the 16 bits; it writes no such file."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for name, colour_type, channels in (("RGB", 2, 3), ("RGBA", 6, 4)):
+        for largest in (4095, 65535):
+            rows = np.linspace(0, largest, 40 * 40 * channels).reshape(40, -1, channels).astype(">u2")
+            if channels == 4:
+                rows[..., 3] = 65535
+            data = b"".join(b"\0" + row.tobytes() for row in rows)
+            path = tmp_path / f"{name}{largest}.png"
+            path.write_bytes(
+                b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, colour_type, 0, 0, 0))
+                + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+            )  # fmt: skip
+            if largest == 65535:
+                assert np.abs(np.asarray(pictures.open_rgb(path)) - rows[..., :3] / 257.0).max() <= 1
+            else:
+                with pytest.raises(pictures.PictureError, match=r"uses less than a quarter.*Save it with 8 bits"):
+                    pictures.open_rgb(path)
 
 
 def jpeg_bytes(size=(100, 80)):
@@ -249,12 +338,42 @@ def test_suffixes_and_order_are_those_of_imagefolder(tmp_path):
 
 def test_litter_is_no_data(tmp_path):
     for name in ("cat/1.jpg", "cat/._1.jpg", "cat/.hidden.png", "cat/Thumbs.db", "cat/__MACOSX/2.jpg",
-                 ".ipynb_checkpoints/1.jpg", "__MACOSX/cat/._1.jpg"):  # fmt: skip
+                 ".ipynb_checkpoints/1.jpg", "__MACOSX/cat/._1.jpg", "@eaDir/1.jpg", "cat/@eaDir/1.jpg/SYNO.jpg",
+                 "$Recycle.Bin/1.jpg", "LOST+FOUND/1.jpg", "System Volume Information/1.jpg", "#recycle/1.jpg",
+                 "__pycache__/1.jpg", "@Recycle/1.jpg", "found.000/1.jpg", "cat/THUMBS.DB"):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     assert pictures.list_classes(tmp_path) == ["cat"]
     assert pictures.list_pictures(tmp_path) == pictures.list_files(tmp_path) == [tmp_path / "cat" / "1.jpg"]
+
+
+def test_links_that_lead_back_are_named(tmp_path):
+    for name, target in (("cat/again", ".."), ("dog/all/here", "../.."), ("emu/self", "."), ("fox/top", "../../..")):
+        link = tmp_path / "set" / name
+        link.parent.mkdir(parents=True)
+        (link.parent / "1.jpg").write_bytes(b"x")
+        link.symlink_to(target)
+        with pytest.raises(pictures.PictureError, match=r"leads back to a folder in which it lies.*remove this link"):
+            pictures.list_files(tmp_path / "set" / name.split("/")[0])
+    (tmp_path / "good" / "deep").mkdir(parents=True)
+    (tmp_path / "good" / "deep" / "1.jpg").write_bytes(b"x")
+    (tmp_path / "good" / "twice").symlink_to("deep")  # a link that leads elsewhere is followed, as ImageFolder does
+    (tmp_path / "good" / "itself").symlink_to("itself")
+    assert [path.parent.name for path in pictures.list_pictures(tmp_path / "good")] == ["deep", "twice"]
+    assert pictures.list_classes(tmp_path / "good") == ["deep", "twice"]
+
+
+def test_names_in_two_spellings_are_one_class_and_every_name_can_be_printed(tmp_path):
+    for name in ("V\u00f6gel", unicodedata.normalize("NFD", "V\u00f6gel"), "кот", "猫"):
+        (tmp_path / name).mkdir()
+    os.mkdir(os.fsencode(tmp_path) + b"/\x83l\x83R")
+    found = pictures.class_folders(tmp_path)
+    assert set(found) == {"V\u00f6gel", "кот", "猫", "\ufffdl\ufffdR"}
+    assert len(found["V\u00f6gel"]) == 2 and all(path.is_dir() for paths in found.values() for path in paths)
+    with pytest.raises(pictures.PictureError) as caught:
+        pictures.open_rgb(found["\ufffdl\ufffdR"][0] / "1.jpg")
+    assert str(caught.value).encode()
 
 
 def test_a_missing_folder_is_not_an_empty_one(tmp_path):

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from helpers import pictures
 from helpers.doctor import checks
 from helpers.doctor.checks import Broken, Entry, Problem, Seen
@@ -43,7 +45,7 @@ class Report:
     def __str__(self) -> str:
         parts = [_table(self.folder, self.counts)]
         parts += [_paragraph(problem) for problem in self.problems]
-        return "\n\n".join([*parts, self._verdict()])
+        return pictures.printable("\n\n".join([*parts, self._verdict()]))
 
     __repr__ = __str__
 
@@ -74,6 +76,7 @@ def examine(folder: str | Path) -> Report:
     counts = _count(folder, splits, counted)
     problems = [
         *_layout(folder, splits),
+        *(problem for split in splits for problem in checks.depth(split, counted)),
         *checks.unreadable([result for result in results if isinstance(result, Broken)]),
         *checks.balance(counts),
         *checks.copies(seen),
@@ -127,13 +130,14 @@ def _entries(folder: Path, split: str) -> list[Entry]:
     """Every file in the class folders of one split, whatever its ending."""
     return [
         Entry(split, label, path.relative_to(folder).as_posix())
-        for label in pictures.list_classes(folder / split)
-        for path in pictures.list_files(folder / split / label)
+        for label, folders in pictures.class_folders(folder / split).items()
+        for each in folders
+        for path in pictures.list_files(each)
     ]
 
 
 def _count(folder: Path, splits: list[str], counted: list[Entry]) -> dict[str, dict[str, int]]:
-    counts = {split: dict.fromkeys(pictures.list_classes(folder / split), 0) for split in splits}
+    counts = {split: dict.fromkeys(pictures.class_folders(folder / split), 0) for split in splits}
     for entry in counted:
         counts[entry.split][entry.label] += 1
     return counts
@@ -142,11 +146,7 @@ def _count(folder: Path, splits: list[str], counted: list[Entry]) -> dict[str, d
 def _read_all(folder: Path, entries: list[Entry]) -> list[Seen | Broken]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets other threads run while it decodes
         results = pool.map(lambda entry: checks.read(folder, entry), entries)
-        if len(entries) > _MANY_FILES:
-            from tqdm.auto import tqdm
-
-            results = tqdm(results, total=len(entries), desc="examining", leave=False)
-        return list(results)
+        return list(tqdm(results, "examining", len(entries), leave=False, disable=len(entries) < _MANY_FILES))
 
 
 def _layout(folder: Path, splits: list[str]) -> list[Problem]:

@@ -26,7 +26,6 @@ _MODES = (
     ("palette", "Pictures with a colour palette", {"P", "PA"}, "They become RGB."),
     ("transparent", "Pictures with transparency", {"RGBA", "RGBa", "LA", "PA"}, "They are laid on white."),
     ("cmyk", "CMYK pictures (made for print)", {"CMYK"}, "They become RGB; colours may shift a little."),
-    ("16-bit", "Pictures of more than 8 bits", {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}, "They are scaled to 8."),
 )
 
 
@@ -76,7 +75,7 @@ def read(folder: Path, entry: Entry) -> Seen | Broken:
     try:
         image, header = pictures.open_with_header(path)
     except pictures.PictureError as error:
-        return Broken(entry, what_it_holds(path), str(error).removeprefix(f"{path} "))
+        return Broken(entry, pictures.kind_of_file(path), str(error).removeprefix(f"{path} "))
     return Seen(entry, header, lookalikes.fingerprint(image), lookalikes.thumbnail(image))
 
 
@@ -96,14 +95,15 @@ def unreadable(broken: list[Broken]) -> Iterator[Problem]:
 
 def skipped(folder: Path, entries: list[Entry]) -> Iterator[Problem]:
     """Files in class folders whose ending does not count as a picture's."""
-    found = [Broken(entry, what_it_holds(folder / entry.name), "") for entry in entries]
-    hidden = [one for one in found if one.holds in pictures.PICTURES]
-    foreign = [one for one in found if one.holds not in pictures.PICTURES]
-    endings = " ".join(pictures.SUFFIXES)
-    yield from _listed("wrong_extension", "warning", "Pictures that are skipped because of their ending", hidden,
-                       f"Rename them or save them anew; these count: {endings}.", _holding)  # fmt: skip
-    yield from _listed("other_file", "warning", "Files in class folders that are no pictures", foreign,
-                       "They are skipped: take them out; save HEIC photos as JPEG.", _holding)  # fmt: skip
+    found = [Broken(entry, pictures.kind_of_file(folder / entry.name), "") for entry in entries]
+    advice = f"Rename them or save them anew; these count: {' '.join(pictures.SUFFIXES)}."
+    other = "They are skipped: save HEIC photos as JPEG, and take out what is no photo."
+    for kind, what, is_picture, what_to_do in (
+        ("wrong_extension", "Pictures that are skipped because of their ending", True, advice),
+        ("other_file", "Files in class folders that are no pictures", False, other),
+    ):
+        some = [one for one in found if (one.holds in pictures.PICTURES) == is_picture]
+        yield from _listed(kind, "warning", what, some, what_to_do, lambda one: f"(holds: {one.holds})")
 
 
 def formats(seen: list[Seen]) -> Iterator[Problem]:
@@ -119,6 +119,13 @@ def formats(seen: list[Seen]) -> Iterator[Problem]:
                        lambda one: f"(holds {one.header.format})")  # fmt: skip
     for kind, what, modes, effect in _MODES:
         yield from _listed(kind, "note", what, [one for one in seen if one.header.mode in modes], effect)
+    deep = [one for one in seen if one.header.values]
+    if values := pictures.usual_range(one.header for one in deep):
+        advice = (
+            f"One range for all: {values[0]:g} becomes black, {values[1]:g} white; ImageFolder may show them black."
+        )
+        yield from _listed("16-bit", "warning", "Grey pictures of more than 8 bits", deep, advice,
+                           lambda one: "({:g} to {:g})".format(*one.header.values))  # fmt: skip
     turned = [one for one in seen if one.header.is_turned]
     yield from _listed("rotated", "note", "Photos stored on their side or upside down", turned,
                        "The kit turns them as their EXIF data say; torchvision's ImageFolder does not.")  # fmt: skip
@@ -141,23 +148,40 @@ def sizes(seen: list[Seen]) -> Iterator[Problem]:
         yield Problem("mixed_sizes", (by_area[0].entry.name, by_area[-1].entry.name), message, "note")
 
 
+def depth(split: str, entries: list[Entry]) -> Iterator[Problem]:
+    """Class folders in which the classes are."""
+    classes: dict[str, list[Path]] = defaultdict(list)
+    for entry in (entry for entry in entries if entry.split == split):
+        classes[entry.label].append(Path(entry.name))
+    if sentence := pictures.one_level_down(classes, split):
+        yield Problem("level", (), sentence, "error" if len(classes) == 1 else "warning")
+
+
 def balance(counts: dict[str, dict[str, int]]) -> Iterator[Problem]:
     """Classes that are empty, missing in one split, small, or much smaller than another."""
     every_class = sorted({label for classes in counts.values() for label in classes})
+    if len(every_class) == 1:
+        message = f"There is a single class ({every_class[0]}): every answer is right, 100 % accuracy means nothing."
+        yield Problem("single_class", (), message, "error")
     if not every_class:
         message = f"No class folders in {' and '.join(counts)}: make one for each class, and move the pictures there."
         yield Problem("missing_class", (), message, "error")
+    first = next(iter(counts), "")
     for split, classes in counts.items():
+        if len(counts) > 1 and len(counts[first]) > 1 and classes.keys().isdisjoint(counts[first]):
+            message = f"{split} holds none of the classes of {first}: {pictures.listed(counts[first])}."
+            yield Problem("missing_class", (), f"{message} {pictures.UNLABELLED}", "error")
+            continue
         missing = [label + _similar(label, classes) for label in every_class if label not in classes]
         empty = [label for label, count in classes.items() if count == 0]
         few = [f"{label} ({count})" for label, count in classes.items() if 0 < count < FEWEST]
         for kind, severity, what, names, advice in (
             ("missing_class", "error", "Classes missing in", missing, "Every split must hold the same class folders."),
-            ("empty_class", "error", "Empty class folders in", empty, "Add pictures or remove the folders."),
+            ("empty_class", "error", "Empty class folders in", empty, "Add pictures; remove only what is empty."),
             ("too_few", "warning", f"Classes with fewer than {FEWEST} pictures in", few, "Collect more of them."),
         ):
             if names:
-                yield Problem(kind, (), f"{what} {split or 'the folder'}: {_some(names)}. {advice}", severity)
+                yield Problem(kind, (), f"{what} {split or 'the folder'}: {pictures.listed(names)}. {advice}", severity)
         yield from _uneven(split, {label: count for label, count in classes.items() if count})
 
 
@@ -183,14 +207,6 @@ def copies(seen: list[Seen]) -> Iterator[Problem]:
             files = tuple(one.entry.name for group in found for one in group)
             examples = tuple(" = ".join(one.entry.name for one in group[:4]) for group in found[:EXAMPLES])
             yield Problem(kind, files, f"{what}: {len(found)}. {advice}", severity, examples)
-
-
-def what_it_holds(path: Path) -> str:
-    """``pictures.kind_of_file``, or "unknown" for a file that the system does not let us read."""
-    try:
-        return pictures.kind_of_file(path)
-    except OSError:
-        return "unknown"
 
 
 def _listed(
@@ -228,15 +244,7 @@ def _differ(group: list[Seen], what: str) -> bool:
     return len({getattr(one.entry, what) for one in group}) > 1
 
 
-def _holding(one: Broken) -> str:
-    return f"(holds: {one.holds})"
-
-
 def _similar(label: str, classes: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in classes}
     similar = difflib.get_close_matches(label.lower(), by_lower, n=1, cutoff=0.7)
     return f" (there is {by_lower[similar[0]]!r}: the same class?)" if similar else ""
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -8,20 +8,22 @@ there is room), so that an epoch reads no file. What comes out is still a ``torc
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Sized
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 from torchvision.transforms import v2
 
 from helpers import pictures
 from helpers.loaders import augment as augmentation
 from helpers.loaders.decoding import DecodedImages, LazyImages, fits_memory, read_pixels
-from helpers.pictures import IMAGENET_MEAN, IMAGENET_STD
+from helpers.pictures import IMAGENET_MEAN, IMAGENET_STD, PictureError, printable
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def image_folder(
     """Loaders for ``folder/train/<class>/*`` and ``folder/test/<class>/*``.
 
     Batches are ``images`` (N, 3, size, size) float32, normalised with ``mean`` and ``std``, and ``labels`` (N,) int64.
+    Files of more than 8 bits are all scaled by one rule, ``pictures.usual_range``. Photos that are left out for their
+    ending, and a single class, give a warning.
 
     Args:
         size: side of the images in px. The short side is scaled to it and the middle is cut out, as torchvision's
@@ -71,20 +75,26 @@ def image_folder(
 
     Raises:
         FileNotFoundError: no train/ or test/, or no class folders in them.
-        ValueError: a class without pictures, classes that differ between train and test, unreadable pictures.
+        ValueError: a class without pictures, classes that differ between train and test, unreadable pictures, one
+            folder level too many, a link that leads back.
     """
+    if isinstance(size, Sequence):
+        raise ValueError(f"size={size} must be one number, the side of square images in px: size={size[0]}.")
     if size < 1 or batch_size < 1:
         raise ValueError(f"size={size} and batch_size={batch_size} must be at least 1.")
     folder = Path(os.path.abspath(Path(folder).expanduser()))  # absolute, so that it has a name; links stay as they are
-    classes = _classes(folder)
-    files = {split: _files(folder / split, classes) for split in ("train", "test")}
+    files = _files(folder)
+    classes = list(files["train"])
+    paths = {split: [path for name in classes for path in found[name]] for split, found in files.items()}
+    values = pictures.value_range(paths["train"] + paths["test"])
     if in_memory is None:
-        needed = sum(len(paths) for paths, _ in files.values()) * 3 * size * size
+        needed = sum(map(len, paths.values())) * 3 * size * size
         in_memory = fits_memory(needed * int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # torchrun: each process keeps all
-    data = {
-        split: (DecodedImages if in_memory else LazyImages)(paths, labels, size=size, stretch=stretch)
-        for split, (paths, labels) in files.items()
-    }
+    data = {}
+    for split, found in files.items():
+        labels = torch.tensor([label for label, name in enumerate(classes) for _ in found[name]])
+        kind = DecodedImages if in_memory else LazyImages
+        data[split] = kind(paths[split], labels, size=size, stretch=stretch, values=values)
     train, val = stratified_split(data["train"].labels, val_fraction, seed=seed)
     plain = Preprocess(mean=tuple(mean), std=tuple(std))
     changed = replace(plain, augment=augmentation.recipe(augment, size=size))
@@ -94,7 +104,7 @@ def image_folder(
         val=_loader(data["train"], val, plain, batch_size=batch_size, shuffle=False, seed=seed),
         test=_loader(data["test"], everything, plain, batch_size=batch_size, shuffle=False, seed=seed),
         classes=classes,
-        name=folder.name,
+        name=printable(folder.name),
         size=size,
     )
 
@@ -108,6 +118,10 @@ class Preprocess:
     augment: augmentation.Augment | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
+        return self.normalised(self.augmented(images))
+
+    def augmented(self, images: Tensor) -> Tensor:
+        """uint8 images -> uint8 images."""
         if self.augment is not None:
             images = self.augment(images)
             if images.dtype != torch.uint8:
@@ -115,6 +129,10 @@ class Preprocess:
                     f"augment gave back {images.dtype}, but it must give back uint8 images as it gets them: leave out "
                     "ToDtype and Normalize, which come afterwards by themselves."
                 )
+        return images
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """uint8 images -> float32."""
         mean, std = self._column(self.mean, images), self._column(self.std, images)
         result = torch.empty(images.shape, device=images.device)
         # Image by image, all four steps find their numbers in a processor's cache: measured twice as fast. A GPU wants
@@ -152,7 +170,7 @@ class Subset(Dataset):
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         """What ``DataLoader`` calls with the positions of one batch: images ``(N, 3, H, W)``, labels ``(N,)``."""
         images, labels = self.data.batch(self.indices[indices])
-        return self.transform(images), labels
+        return (self.transform if get_worker_info() is None else self.transform.augmented)(images), labels
 
     @property
     def paths(self) -> list[Path]:
@@ -193,20 +211,50 @@ def stratified_split(labels: Tensor, fraction: float, *, seed: int = 0) -> tuple
     return (~is_chosen).nonzero().flatten(), is_chosen.nonzero().flatten()
 
 
+class _ReadAhead(DataLoader[Any]):
+    """Workers read the files and hand over uint8, a quarter of float32; normalised in this process, as it comes."""
+
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        return self._normalised(batches) if self.num_workers else batches
+
+    def _normalised(self, batches: Iterator[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+        try:
+            for images, labels in batches:
+                yield cast(Subset, self.dataset).transform.normalised(images), labels
+        except PictureError as error:  # the worker's traceback, with the sentence at its end
+            raise PictureError(str(error).rpartition("PictureError: ")[2].strip()) from None
+
+
 def _loader(
     data: LazyImages, indices: Tensor, transform: Preprocess, *, batch_size: int, shuffle: bool, seed: int
 ) -> DataLoader[Any]:
-    return DataLoader(
+    is_read = isinstance(data, DecodedImages)
+    return (DataLoader if is_read else _ReadAhead)(
         Subset(data, indices, transform),
         batch_size=batch_size,
         shuffle=shuffle,
         # With a generator of its own, a pass over the images leaves torch's global one alone.
         generator=torch.Generator().manual_seed(seed),
         collate_fn=as_it_is,
-        num_workers=0 if isinstance(data, DecodedImages) else min(4, os.cpu_count() or 1),
+        num_workers=0 if is_read else _workers(batch_size * 3 * data.size**2),
         # Batch norm cannot work with a single image, so one that is left over waits for the next epoch.
         drop_last=shuffle and len(indices) > batch_size and len(indices) % batch_size == 1,
     )
+
+
+def _workers(batch: int) -> int:
+    """Processes that read ahead, each with up to four batches of so many bytes on their way through /dev/shm."""
+    workers = min(4, os.cpu_count() or 1)
+    if not os.path.isdir("/dev/shm"):  # no Linux
+        return workers
+    free = shutil.disk_usage("/dev/shm").free
+    if free < 4 * batch:
+        _warn(
+            f"/dev/shm has {free / 2**20:.0f} MiB left, too little to read ahead in other processes, so this one reads "
+            "the files, which is slower. Take a smaller batch_size, or give the container more (--shm-size=1g)."
+        )
+    return min(workers, free // (4 * batch))
 
 
 def as_it_is(batch: Any) -> Any:
@@ -214,31 +262,53 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _classes(folder: Path) -> list[str]:
+def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
+    """The pictures of "train" and of "test", class by class, once nothing speaks against training on them."""
     for split in ("train", "test"):
         if not (folder / split).is_dir():
-            raise FileNotFoundError(
-                f"{folder} has no folder {split!r}. It must hold train/<class>/ and test/<class>/ with pictures in "
-                "them; helpers.doctor.examine(folder) tells what it holds."
+            inner = [path for path in folder.glob("*") if (path / split).is_dir()]
+            advice = (
+                f"Pass {inner[0]}, which has one" if inner else "helpers.doctor.examine(folder) tells what it holds"
             )
-    train, test = (pictures.list_classes(folder / split) for split in ("train", "test"))
+            raise FileNotFoundError(
+                printable(f"{folder} has no folder {split!r}. It must hold train/<class>/ and test/<class>/. {advice}.")
+            )
+    files = {split: _of_one_split(folder / split) for split in ("train", "test")}
+    train, test = (set(found) for found in files.values())
     if not train:
-        raise FileNotFoundError(f"{folder / 'train'} holds no class folders: put the pictures of each class in one.")
+        sentence = f"{folder / 'train'} holds no class folders: put the pictures of each class in one."
+        raise FileNotFoundError(printable(sentence))
     if train != test:
         raise ValueError(
-            f"train and test must hold the same classes. Only in train: {sorted(set(train) - set(test)) or 'none'}, "
-            f"only in test: {sorted(set(test) - set(train)) or 'none'}."
+            f"train and test must hold the same classes. Only in train: {sorted(train - test) or 'none'}, "
+            f"only in test: {sorted(test - train) or 'none'}." + f" {pictures.UNLABELLED}" * train.isdisjoint(test)
         )
-    return train
+    for split, found in files.items():
+        for name in (name for name, paths in found.items() if not paths):
+            folders = pictures.class_folders(folder / split)[name]
+            rest = pictures.left_out(path for each in folders for path in pictures.list_files(each))
+            what = f"but other files: {rest}" if rest else "it is empty: add some, or remove the folder."
+            raise PictureError(f"The class folder {folder / split / name} holds no pictures that count, {what}")
+    if len(train) == 1:
+        _warn(f"{folder} has a single class, {min(train)}: every answer is right, 100 % accuracy means nothing.")
+    return files
 
 
-def _files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = pictures.list_pictures(folder / name)
-        if not found:
-            raise ValueError(f"The class folder {folder / name} holds no pictures: add some, or remove the folder.")
-        paths += found
-        labels += [label] * len(found)
-    return paths, torch.tensor(labels)
+def _of_one_split(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    others = []
+    for name, folders in pictures.class_folders(folder).items():
+        files = [path for each in folders for path in pictures.list_files(each)]
+        found[name] = [path for path in files if pictures.is_picture_name(path.name)]
+        others += [path for path in files if not pictures.is_picture_name(path.name)]
+    deeper = pictures.one_level_down(found, folder)
+    if deeper and len(found) == 1:
+        raise PictureError(deeper)
+    photos = pictures.left_out(others, only_photos=True)
+    for sentence in filter(None, (deeper, photos and f"Left out of {folder}: {photos}")):
+        _warn(sentence)
+    return found
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(printable(sentence), stacklevel=4)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
@@ -18,35 +19,41 @@ from helpers import machine, pictures
 MEMORY_SHARE = 0.4  # of the free memory, for what is kept in it
 
 
+@dataclass(eq=False)
 class LazyImages(Dataset):
     """Images read and decoded when they are asked for: for sets larger than the memory.
 
     ``dataset[i]`` is ``(3, size, size)`` uint8 and a label.
     """
 
-    def __init__(self, paths: list[Path], labels: Tensor, *, size: int, stretch: bool) -> None:
-        self.paths, self.labels, self.size, self.stretch = paths, labels, size, stretch
+    paths: list[Path]
+    labels: Tensor
+    size: int
+    stretch: bool
+    values: pictures.ValueRange | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels = read_pixels(self.paths[index], size=self.size, stretch=self.stretch)
-        return torch.from_numpy(pixels), int(self.labels[index])
+        return torch.from_numpy(self.read(index)), int(self.labels[index])
+
+    def read(self, index: int) -> np.ndarray:
+        return read_pixels(self.paths[index], size=self.size, stretch=self.stretch, values=self.values)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images ``(N, 3, size, size)`` uint8 and labels ``(N,)`` at ``indices`` ``(N,)``."""
         return torch.stack([self[index][0] for index in indices.tolist()]), self.labels[indices]
 
 
+@dataclass(eq=False)
 class DecodedImages(LazyImages):
     """The same, all decoded at once into ``pixels`` ``(N, 3, size, size)``, on the GPU where there is room.
 
     Raises ValueError when some cannot be read; it names three of them.
     """
 
-    def __init__(self, paths: list[Path], labels: Tensor, *, size: int, stretch: bool) -> None:
-        super().__init__(paths, labels, size=size, stretch=stretch)
+    def __post_init__(self) -> None:
         pixels = torch.from_numpy(self._decode())
         self.pixels = pixels.cuda() if torch.cuda.is_available() and fits_memory(pixels.nbytes, "cuda") else pixels
 
@@ -63,7 +70,7 @@ class DecodedImages(LazyImages):
 
         def decode(index: int) -> str:
             try:
-                pixels[index] = read_pixels(self.paths[index], size=self.size, stretch=self.stretch)
+                pixels[index] = self.read(index)
             except pictures.PictureError as error:
                 return str(error)
             return ""
@@ -79,15 +86,19 @@ class DecodedImages(LazyImages):
         return pixels
 
 
-def read_pixels(path: Path, *, size: int, stretch: bool = False) -> np.ndarray:
+def read_pixels(
+    path: Path, *, size: int, stretch: bool = False, values: pictures.ValueRange | None = None
+) -> np.ndarray:
     """One image as (3, size, size) uint8, pixel for pixel as torchvision's ``Resize`` and ``CenterCrop`` make it.
 
     Only a JPEG of four times the size or more is decoded at a half, a quarter or an eighth of its size first, as
     ``PIL.Image.thumbnail`` does: three times as fast, and a pixel differs by a third of a grey level on average.
     """
-    image = pictures.open_rgb(path, at_least=2 * size)
+    image = pictures.open_rgb(path, at_least=2 * size, values=values)
     if stretch or image.width == image.height:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
+    elif max(image.size) > 16 * min(image.size):  # scaled before it is cut, a line of 20000x1 px would need 4 GiB
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     else:
         width, height = (side * size // min(image.size) for side in image.size)
         left, top = round((width - size) / 2), round((height - size) / 2)
