@@ -16,6 +16,7 @@ from torchvision.models import regnet
 
 from helpers import activations, dissect, models
 from helpers.dissect import trace
+from helpers.models import copies
 
 TRANSFORMERS = ("vit_", "swin_", "maxvit")  # attention: neither its work nor its receptive field is that of a CNN
 CNNS = [n for n in torchvision.models.list_models(module=torchvision.models) if not n.startswith(TRANSFORMERS)]
@@ -339,7 +340,7 @@ def test_a_copy_for_tracing_has_no_numbers_and_no_hooks_and_shares_what_was_shar
     model[2].weight = model[0].weight
     model[1].note = torch.zeros(3)  # an attribute that is no buffer
     model[0].register_forward_hook(lambda *args: pytest.fail("a hook of the caller was called"))
-    copied = trace.meta_copy(model)
+    copied = copies.meta_copy(model)
     tensors = [*copied.parameters(), *copied.buffers(), copied[1].note]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert copied[2].weight is copied[0].weight is not model[0].weight

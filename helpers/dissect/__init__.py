@@ -20,6 +20,7 @@ from helpers.dissect import record, tables, trace
 from helpers.dissect.rows import Row
 from helpers.dissect.tables import Comparison, Stage
 from helpers.models import name_of
+from helpers.models.copies import meta_copy, quietly, unwrapped
 
 if TYPE_CHECKING:
     import pandas
@@ -36,6 +37,7 @@ class Dissection(tables.Shown):
     trainable: int
     traced: bool  # False: only the modules were seen, by hooks; see ``notes``
     notes: tuple[str, ...] = ()
+    unlisted: int = 0  # MACs that belong to no row; see ``notes``
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -43,8 +45,9 @@ class Dissection(tables.Shown):
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of a forward pass (what torchvision's tables call FLOPS)."""
-        return sum(row.macs for row in self.rows)
+        """Multiply-adds of a forward pass (what torchvision's tables call FLOPS), of all matrix products and
+        convolutions; ``notes`` say what is missing."""
+        return sum(row.macs for row in self.rows) + self.unlisted
 
     @property
     def activation_bytes(self) -> int:
@@ -108,20 +111,24 @@ def layers(model: nn.Module, input_size: int | tuple[int, ...] | Sequence[tuple[
         raise ValueError(
             f"model is {model!r}; pass the network itself, for example models.load('alexnet', pretrained=False)."
         )
+    model = unwrapped(model)
     shapes = _input_shapes(model, input_size)
-    copied = trace.meta_copy(model)
+    dtype = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
+    copied = meta_copy(model)
     try:
-        with trace.quietly("meta"):
+        with quietly("meta"):
             traced = trace.trace(copied)
     except trace.NotTraceable as obstacle:
-        seen = record.record_hooked(model, [torch.zeros(trace.BATCH, *shape) for shape in shapes])
+        seen = record.record_hooked(model, [torch.zeros(trace.BATCH, *shape, dtype=dtype) for shape in shapes])
         is_traced, notes = False, [str(obstacle), *seen.notes]
     else:
-        seen = record.record(copied, traced, [torch.empty(trace.BATCH, *shape, device="meta") for shape in shapes])
+        images = [torch.empty(trace.BATCH, *shape, dtype=dtype, device="meta") for shape in shapes]
+        seen = record.record(copied, traced, images)
         is_traced, notes = True, seen.notes
     params = sum(weight.numel() for weight in model.parameters())
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    return Dissection(name_of(model), shapes, tuple(seen.rows), params, trainable, is_traced, tuple(notes))
+    rows = tuple(seen.rows)
+    return Dissection(name_of(model), shapes, rows, params, trainable, is_traced, tuple(notes), seen.unlisted)
 
 
 def compare(first: Dissection, second: Dissection) -> Comparison:
@@ -142,6 +149,8 @@ def _input_shape(model: nn.Module, size: object) -> tuple[int, ...]:
     numbers = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers) or len(numbers) not in (2, 3):
         hint = f" Leave out the batch: {numbers[1:]}." if len(numbers) == 4 else ""
+        if any(isinstance(module, nn.Conv3d) for module in model.modules()):
+            hint = " A network for volumes (nn.Conv3d) cannot be taken apart here."
         shown = f"a tensor of {tuple(size.shape)}" if isinstance(size, torch.Tensor) else repr(size)
         raise ValueError(
             f"input_size is {shown}; pass the side in px (224), (height, width), or (channels, height, width), "

@@ -9,9 +9,8 @@ Normalising over the whole map (GroupNorm, InstanceNorm) is counted as if it loo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.nn import modules
 
 from helpers.conv_math import pads
 from helpers.dissect.rows import Axis, Window
+from helpers.models.copies import tensors_in
 
 Shape = tuple[int, ...]
 
@@ -52,7 +52,15 @@ _SIGNATURES = {  # the arguments of the functions that slide a window, in their 
     "avg_pool2d": ("input", "kernel_size", "stride", "padding"),
 }
 _CATS = ("cat", "concat", "concatenate", "stack")
-_MIXING = ("matmul", "bmm", "mm", "addmm", "einsum", "scaled_dot_product_attention", "roll")  # a cell may see any other
+_VIEWS = ("view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze", "clone", "alias")  # in the order of memory
+
+
+class Op(NamedTuple):
+    """One operation of PyTorch inside a call."""
+
+    name: str
+    macs: int | None  # of the whole batch; None: it may multiply matrices, and nobody knows a formula
+    dims: tuple[int, ...] | None  # along which numbers meet: () every number by itself; None: not known
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     result: Any
+    ops: tuple[Op, ...] = ()
 
     @property
     def function(self) -> str:
@@ -87,18 +96,7 @@ class Call:
         return self.args[index] if index < len(self.args) else self.kwargs.get(name, default)
 
 
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists and dicts."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from tensors_in(tuple(value.values()))
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from tensors_in(item)
-
-
-# ---- windows and work --------------------------------------------------------------------------------------------
+# ---- windows and memory -----------------------------------------------------------------------------------------
 
 
 def window(call: Call) -> Window | None:
@@ -120,26 +118,6 @@ def window(call: Call) -> Window | None:
 def _pair(value: Any) -> tuple[Any, Any]:
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     return values[0], values[-1]  # F.conv2d takes stride=[2]
-
-
-def macs(call: Call) -> int | None:
-    """Multiplications, each with its addition, of the whole batch; None where the weights' work is not known.
-
-    Convolutions and matrix products are counted, biases and everything else are not, as torchvision counts them.
-    """
-    kind, tensors = call.kind, call.tensors()
-    weight = getattr(call.module, "weight", None) if call.module is not None else call.argument(1, "weight")
-    if kind == "conv" and isinstance(weight, Tensor):
-        transposed = isinstance(call.module, modules.conv._ConvTransposeNd) or "transpose" in call.function
-        positions = tensors[0] if transposed else call.result  # where the kernel is laid down
-        return positions.numel() * weight[0].numel()
-    if kind == "linear" and call.function not in _MIXING and isinstance(weight, Tensor):
-        return call.result.numel() * weight.shape[-1]
-    if call.function in ("matmul", "bmm", "mm"):
-        return call.result.numel() * tensors[0].shape[-1]
-    weights = tensors if call.module is None else call.module.parameters()
-    free = isinstance(call.module, nn.Embedding) or kind in ("norm", "activation", "join", "shape")
-    return 0 if free or not any(isinstance(w, nn.Parameter) and w.ndim > 1 for w in weights) else None
 
 
 def shares_memory(call: Call) -> bool:
@@ -181,44 +159,55 @@ def field_after(call: Call, before: Shape, fields: list[Field | None]) -> tuple[
     ``before`` is the shape of the first value that arrives, ``fields`` what the cells of all that arrive see.
     """
     known = [field for field in fields if field is not None]
-    if len(known) < len(fields) or call.function in _MIXING or isinstance(call.module, nn.MultiheadAttention):
+    if len(known) < len(fields):
         return None, ""
     if call.function in _CATS:
         dim = call.argument(1, "dim", 0) % call.result.ndim
         along_map = call.function == "stack" or any(dim in (field.dims or ()) for field in known)
         return (None, "") if along_map else _joined(known)
     if len(known) > 1:
-        return _joined(known)
-    if isinstance(call.result, Tensor):
-        return _moved(call, known[0], before, tuple(call.result.shape)), ""
-    parts = [tuple(part.shape[dim] for dim in known[0].dims or ()) for part in tensors_in(call.result)]
-    return (known[0] if all(sizes in ((), known[0].sizes) for sizes in parts) else None), ""  # chunk, split
+        return _joined(known) if _apart(call, known[0].dims) else (None, "")
+    return _moved(call, known[0], before), ""
 
 
-def _moved(call: Call, field: Field, before: Shape, after: Shape) -> Field | None:
+def _apart(call: Call, dims: tuple[int, ...] | None) -> bool:
+    """Whether no operation inside the call lets cells meet that lie apart along ``dims``."""
+    if call.kind == "dropout" or call.kind == "norm" and call.function != "normalize":
+        return True
+    return all(op.dims is not None and not set(op.dims) & set(dims or ()) for op in call.ops)
+
+
+def _moved(call: Call, field: Field, before: Shape) -> Field | None:
     """Through one operation: a window that slides, or cells moved around, cut, padded, or mixed."""
-    slid, name = window(call), call.function
-    averages = isinstance(call.module, nn.AvgPool2d) or name == "avg_pool2d"
-    if slid is not None and not (averages and slid.kernel_size == before[2:] and after[2:] == (1, 1)):
+    results = list(tensors_in(call.result))
+    if field.dims is None and all(result.ndim <= 2 for result in results):
+        return field  # flattened: every number is counted as one that sees all
+    dims = field.dims or ()
+    same = all(len(out.shape) == len(before) and all(out.shape[d] == before[d] for d in dims) for out in results)
+    if call.function == "getitem":
+        return _cut(call, field, tuple(results[0].shape))
+    if same and window(call) is None and call.kind != "conv" and _apart(call, dims):
+        return field
+    if not isinstance(call.result, Tensor):
+        return None
+    slid, name, after = window(call), call.function, tuple(call.result.shape)
+    adaptive = isinstance(call.module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) or "adaptive" in name
+    if slid is not None or adaptive:
+        averages = isinstance(call.module, nn.AvgPool2d) or name == "avg_pool2d"
+        if field.dims != (2, 3):
+            return None
+        if slid is None or averages and slid.kernel_size == before[2:] and after[2:] == (1, 1):
+            return _adaptive(field, after[2:])
         if isinstance(call.module, nn.Conv2d) and call.module.padding_mode != "zeros" and any(call.module.padding):
             return None  # a cell at the edge sees reflected, repeated or wrapped pixels
         return _slide(field, slid, after[2:])
-    adaptive = isinstance(call.module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) or "adaptive" in name
-    if (slid is not None or adaptive) and field.dims == (2, 3):
-        return _adaptive(field, after[2:])
     if name in ("permute", "transpose"):
         return _permuted(call, field, len(before))
-    if name == "getitem":
-        return _cut(call, field, after)
     if name == "pad" or isinstance(call.module, nn.ConstantPad2d):
         return _padded(call, field, after)
-    if call.kind == "conv":
-        return None
-    if before == after:
-        return field
-    if call.kind == "linear":  # works on the last dimension
-        return field if field.dims is None or max(field.dims) < len(after) - 1 else None
-    return _reshaped(field, before, after) if call.kind in ("shape", "pool") else None
+    if call.kind == "linear" and name in ("", "linear"):  # works on the last dimension
+        return field if max(dims) < len(after) - 1 else None
+    return _reshaped(call, field, before, after)
 
 
 def _slide(field: Field, window: Window, sizes: Shape) -> Field:
@@ -258,10 +247,13 @@ def _adaptive_axis(axis: Axis, count: int) -> Axis:
     return Axis(size, None, axis.start, low, high)  # the windows are not evenly spaced
 
 
-def _joined(fields: list[Field]) -> tuple[Field, str]:
+def _joined(fields: list[Field]) -> tuple[Field | None, str]:
     """Where branches meet (add, cat, mul): a cell sees what it sees through any of them."""
     largest = max(field.sizes for field in fields)
     gated = any(field.sizes < largest for field in fields)  # by one number a channel, which saw everything
+    main, *others = [field for field in fields if field.sizes == largest]
+    if any(other.dims != main.dims for other in others):
+        return None, ""  # a map and its transpose
     axes, problem = [], ""
     for branches in zip(*(field.axes for field in fields), strict=True):
         low = np.minimum.reduce(np.broadcast_arrays(*(axis.low for axis in branches)))
@@ -275,7 +267,6 @@ def _joined(fields: list[Field]) -> tuple[Field, str]:
         else:
             start = min(first for first, _ in ranges)
             axes.append(Axis(max(end for _, end in ranges) - start, jumps[0], start, low, high))
-    main = next(field for field in fields if field.sizes == largest)
     return Field((axes[0], axes[1]), main.dims, any(field.whole_image for field in fields)), problem
 
 
@@ -292,12 +283,14 @@ def _permuted(call: Call, field: Field, count: int) -> Field:
     return replace(field, dims=(order.index(field.dims[0]), order.index(field.dims[1])))
 
 
-def _reshaped(field: Field, before: Shape, after: Shape) -> Field | None:
+def _reshaped(call: Call, field: Field, before: Shape, after: Shape) -> Field | None:
     """Behind view, flatten, squeeze, mean: the map is kept, gone, or (None) no longer to be told."""
-    last = (len(after) - 2, len(after) - 1)
+    last, together = (len(after) - 2, len(after) - 1), {dim for op in call.ops for dim in op.dims or ()}
+    moved = [op for op in call.ops if op.name not in _VIEWS]
     if len(after) > 2 and field.dims == (len(before) - 2, len(before) - 1) and after[-2:] == before[-2:]:
-        return replace(field, dims=last)
-    if len(after) <= 2 or after[-2:] == (1, 1):  # every number depends on all cells
+        return replace(field, dims=last) if all(op.dims and not {*op.dims} & {*field.dims} for op in moved) else None
+    gone = len(after) <= 2 or after[-2:] == (1, 1)
+    if gone and (not moved or call.kind == "pool" or together >= {*(field.dims or ())}):  # all cells count in all
         return replace(_adaptive(field, (1, 1)), dims=None if len(after) <= 2 else last)
     return None
 

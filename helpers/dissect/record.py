@@ -10,9 +10,10 @@ from itertools import accumulate
 from torch import Tensor, fx, nn
 
 from helpers.dissect import geometry, trace
-from helpers.dissect.geometry import Call, Field
+from helpers.dissect.geometry import Call, Field, Op
 from helpers.dissect.rows import Row
 from helpers.dissect.trace import BATCH, Traced
+from helpers.models.copies import tensors_in
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Recorder:
         self.rows: list[Row] = []
         self.notes: list[str] = []
         self.counted: set[int] = set()  # ids of parameters
+        self.unlisted = 0  # MACs that belong to no row
 
     def add(
         self,
@@ -43,9 +45,9 @@ class Recorder:
         """Append the row of a call; ``block`` is the name and the class of the module that it belongs to."""
         new = [weight for weight in params if id(weight) not in self.counted]
         self.counted.update(map(id, new))
-        macs = geometry.macs(call)
-        if macs is None:
-            self.note(f"The work of {call.type} is not counted among the MACs.")
+        for op in call.ops:
+            if op.macs is None:
+                self.note(f"The work of {op.name} ({call.name}) is not counted among the MACs.", f"work of {op.name}")
         arriving = [tensor for tensor in call.tensors() if not isinstance(tensor, nn.Parameter)]
         row = Row(
             name=call.name,
@@ -58,7 +60,7 @@ class Recorder:
             trainable=sum(weight.numel() for weight in new if weight.requires_grad),
             activation_bytes=call.result.numel() * call.result.element_size() // BATCH,
             shares_memory=geometry.shares_memory(call),
-            macs=(macs or 0) // BATCH,
+            macs=_macs(call.ops) // BATCH,
             window=geometry.window(call),
             whole_image=field is not None and field.whole_image,
             axes=field.axes if field is not None else None,
@@ -67,9 +69,9 @@ class Recorder:
         )
         self.rows.append(row)
 
-    def note(self, sentence: str) -> None:
-        """Keep a sentence for the lines under the table, once."""
-        if sentence not in self.notes:
+    def note(self, sentence: str, about: str = "") -> None:
+        """Keep a sentence for the lines under the table, once; ``about`` are its words that tell it from others."""
+        if not any((about or sentence) in note for note in self.notes):
             self.notes.append(sentence)
 
     def _shape(self, call: Call, tensor: Tensor) -> tuple[int, ...]:
@@ -92,13 +94,15 @@ def record(model: nn.Module, traced: Traced, images: list[Tensor]) -> Recorder:
         sources = [source for source in node.all_input_nodes if values[source].origins]
         if not sources or node.op == "output" or not _holds_tensors(call.result):
             values[node] = Value(params=params)
+            recorder.unlisted += _macs(call.ops)
             continue
-        before = tuple(next(geometry.tensors_in(calls[sources[0]].result)).shape)
+        before = tuple(next(tensors_in(calls[sources[0]].result)).shape)
         field, problem = geometry.field_after(call, before, [values[source].field for source in sources])
         if problem:
             recorder.note(f"At {call.name} {problem}: the receptive field is not known from there on.")
         origins = tuple(dict.fromkeys(name for source in sources for name in values[source].origins))
-        if isinstance(call.result, Tensor) or call.module is not None:  # chunk and the like have no row
+        works = any(op.macs != 0 for op in call.ops)
+        if isinstance(call.result, Tensor) or call.module is not None or works:  # chunk and the like have no row
             recorder.add(_first_result(call), origins, params, field, blocks.get(node, ("", "")))
             origins = (call.name,)
         values[node] = Value(field, origins)
@@ -106,17 +110,29 @@ def record(model: nn.Module, traced: Traced, images: list[Tensor]) -> Recorder:
     if unused:
         count, parts = sum(map(Tensor.numel, unused.values())), dict.fromkeys(name.split(".")[0] for name in unused)
         recorder.note(f"{count:,} of the parameters are not used between input and output: {', '.join(parts)}.")
+    if recorder.unlisted:
+        recorder.note(f"{recorder.unlisted:,} MACs make what is the same for every image: in the sum, but in no row.")
     return recorder
 
 
 def record_hooked(model: nn.Module, images: list[Tensor]) -> Recorder:
     """The rows of the modules without children, in the order of their calls; functional calls are not seen."""
     recorder, before = Recorder(), "input"
-    for call in trace.run_hooked(model, images):
+    calls, outside = trace.run_hooked(model, images)
+    for call in calls:
         if _holds_tensors(call.result):
             recorder.add(_first_result(call), (before,), _parameters(call))
             before = call.name
+    if unlisted := _macs(outside) // BATCH:
+        recorder.unlisted = unlisted
+        recorder.note(f"{unlisted:,} MACs are of functions that forward calls itself: in the sum, but in no row.")
+    for name in dict.fromkeys(op.name for op in outside if op.macs is None):
+        recorder.note(f"The work of {name}, which forward calls itself, is not counted among the MACs.")
     return recorder
+
+
+def _macs(ops: Iterable[Op]) -> int:
+    return sum(op.macs or 0 for op in ops)
 
 
 def _holds_tensors(value: object) -> bool:

@@ -72,7 +72,7 @@ def of_rows(dissection: Dissection) -> Table:
     """One line a row, and the sums."""
     sizes = " and ".join(" x ".join(map(str, shape)) for shape in dissection.input_shapes)
     params, rows = dissection.params, dissection.rows
-    total = f"{params:,}", kib(dissection.activation_bytes), millions(dissection.macs)
+    total = f"{params:,}", kib(dissection.activation_bytes), work(dissection)
     notes = ["window: size /stride +padding. MACs: one multiplication and one addition; FLOPs = 2 x MACs."]
     if dissection.trainable != params:
         notes.insert(0, f"{dissection.trainable:,} of {params:,} parameters are trained, the others are frozen.")
@@ -113,6 +113,11 @@ def kib(count: int) -> str:
 
 def millions(count: int) -> str:
     return f"{count / 1e6:,.2f}"
+
+
+def work(dissection: Dissection) -> str:
+    """Its MACs in millions; "at least", where calls between the layers were not seen."""
+    return ("" if dissection.traced else "at least ") + millions(dissection.macs)
 
 
 def window(row: Row) -> str:
@@ -287,7 +292,7 @@ class Comparison(Shown):
             parts = [[_of_stage(stage) for stage in each.stages()] for each in both]
         figures = {
             "parameters": [f"{each.params:,}" for each in both],
-            "MACs, M": [millions(each.macs) for each in both],
+            "MACs, M": [work(each) for each in both],
             "activations, KiB": [kib(each.activation_bytes) for each in both],
         }
         sums = [_marked((name, "", left), (name, "", right)) for name, (left, right) in figures.items()]

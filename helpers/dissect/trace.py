@@ -1,16 +1,15 @@
 """Running a network without computing it: a copy on the meta device, traced with torch.fx, every call recorded.
 
-A tensor on the meta device has a shape and no numbers, so that a copy of VGG-16 takes no memory and a pass no time.
-The caller's model is only read.
+Inside a call every operation of PyTorch is seen: its products are counted by PyTorch's own formulas
+(``torch.utils.flop_counter``). The caller's model is only read.
 """
 
 from __future__ import annotations
 
-import contextlib
-import copy
+import math
+import re
 import traceback
-from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.dissect.geometry import Call
+from helpers.dissect.geometry import Call, Op
+from helpers.models.copies import cpu_copy, quietly, tensors_in
 
 BATCH = 2  # images; with a single one a forgotten batch dimension would go unnoticed
 
@@ -84,42 +86,62 @@ def _numbered(name: str, seen: Counter[str]) -> str:
     return f"{name}_{seen[name] - 1}" if seen[name] > 1 else name
 
 
-# ---- copies ------------------------------------------------------------------------------------------------------
+# ---- the operations inside a call ------------------------------------------------------------------------------------
+
+_aten = torch.ops.aten
+_counter = FlopCounterMode(
+    display=False,
+    custom_mapping={  # products with a vector, which PyTorch leaves out
+        _aten.mv: lambda matrix, vector, **_: 2 * math.prod(matrix),
+        _aten.dot: lambda first, second, **_: 2 * math.prod(first),
+        _aten.addmv: lambda bias, matrix, vector, **_: 2 * math.prod(matrix),
+    },
+)
+_PRODUCTS = _counter.flop_registry  # an operation's formula
+_BY_PLACE = "hardswish_?|_prelu_kernel|rrelu.*|log_sigmoid_forward|_to_copy|copy_|alias|detach|expand|lift_fresh"
+_FREE = rf"{_BY_PLACE}|.*norm.*|cat|stack|.*scatter.*|index_.*|.*dropout.*"  # several tensors, and yet no product
+_LINALG = r"_?linalg_(?!vector_norm).*|_fft.*|_trilinear|.*cdist.*"
 
 
-def meta_copy(model: nn.Module) -> nn.Module:
-    """A copy in ``eval`` mode with the same structure, no numbers and no hooks."""
-    memo: dict[int, Any] = {}  # deepcopy takes from here whatever is listed: the weights themselves are not copied
-    for module in model.modules():
-        for value in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
-            if isinstance(value, Tensor):
-                memo[id(value)] = _without_numbers(value)
-    return _copied(model, memo)
+class _Watch(TorchDispatchMode):
+    """Keeps every operation of PyTorch that is run inside."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ops: list[Op] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, packet = kwargs or {}, getattr(func, "_overloadpacket", func)
+        if packet not in _PRODUCTS and isinstance(func, torch._ops.OpOverload):
+            with self:  # in inference mode matmul and its like arrive whole
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        result = func(*args, **kwargs)
+        self.ops.append(_op(func, packet, args, kwargs, result))
+        return result
 
 
-def _without_numbers(value: Tensor) -> Tensor:
-    if nn.parameter.is_lazy(value):
-        raise ValueError(
-            "This network has lazy layers that do not know their size yet: pass one picture through it first, "
-            "model(torch.zeros(1, 3, 224, 224))."
-        )
-    empty = torch.empty_like(value, device="meta", requires_grad=False)
-    return nn.Parameter(empty, value.requires_grad) if isinstance(value, nn.Parameter) else empty
-
-
-def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    for module in model.modules():
-        for name, value in vars(module).items():
-            if "_hooks" in name and isinstance(value, dict):
-                memo[id(value)] = OrderedDict()  # the caller's hooks must not see this pass
-    return copy.deepcopy(model, memo).eval()
-
-
-@contextlib.contextmanager
-def quietly(device: str) -> Iterator[None]:
-    """No gradients, tensors made in forward on ``device``, and the state of the random numbers kept."""
-    with torch.no_grad(), torch.device(device), torch.random.fork_rng(devices=[]):
-        yield
+def _op(func: Any, packet: Any, args: Any, kwargs: Any, result: Any) -> Op:
+    name, tensors = packet.__name__, list(tensors_in((args, kwargs)))
+    if packet in _PRODUCTS:
+        return Op(name, _PRODUCTS[packet](*args, **kwargs, out_val=result) // 2, None)
+    tags, real = getattr(func, "tags", ()), [tensor for tensor in tensors if tensor.is_floating_point()]
+    pointwise = torch.Tag.pointwise in tags or re.fullmatch(_BY_PLACE, name) is not None
+    if pointwise:  # an outer product is one, too
+        outer = name == "mul" and len(real) == 2 and result.numel() > max(tensor.numel() for tensor in real)
+        return Op(name, None if outer else 0, ())
+    known = getattr(func, "namespace", "") in ("aten", "prim", "prims")
+    several = len(real) > 1 and torch.Tag.reduction not in tags and not re.fullmatch(_FREE, name)
+    free = not real or known and not several and not re.fullmatch(_LINALG, name)
+    names = (argument.name for argument in func._schema.arguments) if known else ()
+    given = dict(zip(names, args, strict=False)) | kwargs
+    dims = given.get("dim", given.get("dims", ()))
+    count = tensors[0].ndim if tensors else 0
+    places = tuple(dim % count for dim in ([dims] if isinstance(dims, int) else dims or ()) if count)
+    return Op(name, 0 if free else None, places or None)
 
 
 # ---- running -----------------------------------------------------------------------------------------------------
@@ -132,7 +154,7 @@ def run(model: nn.Module, traced: Traced, images: list[Tensor]) -> dict[fx.Node,
         ForwardFailed: a layer does not take what arrives; the message names it.
     """
     recorder = _Recorder(model, traced)
-    with quietly("meta"):
+    with quietly("meta"), recorder.watch:
         recorder.run(*images)
     return recorder.calls
 
@@ -143,46 +165,64 @@ class _Recorder(fx.Interpreter):
         self.extra_traceback = False  # would write fx's own words into our sentences
         self.names = traced.names
         self.calls: dict[fx.Node, Call] = {}
+        self.watch = _Watch()
 
     def run_node(self, n: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         module = self.submodules[str(n.target)] if n.op == "call_module" else None
         type_name = _function_name(n).strip("_") if module is None else type(module).__name__
         call = Call(self.names[n], type_name, module, args, kwargs, None)
+        self.watch.ops.clear()
         try:
             if isinstance(module, _BatchNorm) and args[0].shape[1] == module.num_features:
                 result = torch.empty_like(args[0])  # without PyTorch's Python code: half the time of a ResNet
             else:
                 result = super().run_node(n)
         except Exception as error:  # whatever a layer of somebody else's network raises
-            raise ForwardFailed(_failure(call, error)) from error
-        self.calls[n] = replace(call, result=result)
+            values = {node.name: str(seen.result) for node, seen in self.calls.items()}
+            words = re.sub(r"Proxy\((\w+)\)", lambda found: values.get(found[1], "another"), str(error))
+            raise ForwardFailed(_failure(call, words or repr(error))) from error
+        self.calls[n] = replace(call, result=result, ops=tuple(self.watch.ops))
         return result
 
 
-def run_hooked(model: nn.Module, images: list[Tensor]) -> list[Call]:
-    """The calls of the modules without children, seen by forward hooks: what is left when ``forward`` cannot be traced.
+def run_hooked(model: nn.Module, images: list[Tensor]) -> tuple[list[Call], list[Op]]:
+    """The calls of single layers, seen by hooks, and what forward does beside them: where it cannot be traced.
 
     A copy with its weights runs on the CPU, since ``forward`` looks at numbers.
 
     Raises:
         ForwardFailed: ``forward`` itself fails on these images.
     """
-    model, calls, seen = _copied(model, {}).cpu(), [], Counter[str]()
+    model, seen, watch = cpu_copy(model), Counter[str](), _Watch()
+    calls: list[Call] = []
+    outside: list[Op] = []
+    running: list[nn.Module] = []  # the layer that is called, and the layers inside it
+
+    def begin(module: nn.Module, args: object) -> None:
+        if not running:
+            outside.extend(watch.ops)
+            watch.ops.clear()
+        running.append(module)
+
+    def end(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        running.pop()
+        if not running:
+            name, ops = _numbered(names[module], seen), tuple(watch.ops)
+            calls.append(Call(name, type(module).__name__, module, args, kwargs, result, ops))
+            watch.ops.clear()
+
     names = {module: name for name, module in model.named_modules()}
-
-    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        calls.append(Call(_numbered(names[module], seen), type(module).__name__, module, args, kwargs, result))
-
-    for module in names:
-        if not any(True for _ in module.children()):
-            module.register_forward_hook(note, with_kwargs=True)
+    for module, name in names.items():
+        if not any(True for _ in module.children()) or fx.Tracer().is_leaf_module(module, name):
+            module.register_forward_pre_hook(begin)
+            module.register_forward_hook(end, with_kwargs=True)
     try:
-        with quietly("cpu"):
+        with quietly("cpu"), watch:
             model(*images)
     except Exception as error:  # whatever forward raises
         raise ForwardFailed(f"forward fails on pictures of {tuple(images[0].shape)[1:]}: {error}") from error
-    return calls
+    return calls, [*outside, *watch.ops]
 
 
 # ---- sentences ---------------------------------------------------------------------------------------------------
@@ -213,7 +253,7 @@ def _obstacle(error: Exception, model_name: str) -> str:
     )
 
 
-def _failure(call: Call, error: Exception) -> str:
+def _failure(call: Call, error: str) -> str:
     """Which layer stops a pass, what arrives there, and what it takes."""
     shapes = [tuple(tensor.shape) for tensor in call.tensors() if not isinstance(tensor, nn.Parameter)]
     arriving, where = " and ".join(map(_of_one_image, shapes)) or "nothing", f"{call.name} ({call.type})"
@@ -230,7 +270,10 @@ def _failure(call: Call, error: Exception) -> str:
             f"{where} takes {channels} channels, but {arriving} arrives. For the first layer this is input_size: try "
             f"({channels}, H, W)."
         )
-    reason = str(error).partition("\n")[0] or repr(error)
+    if isinstance(call.module, (nn.Conv1d, nn.Conv3d)):
+        kind = "sequences" if isinstance(call.module, nn.Conv1d) else "volumes"
+        return f"{where} works on {kind}, but {arriving} arrives: dissect takes networks for pictures (nn.Conv2d)."
+    reason = error.partition("\n")[0]
     advice = "If the maps have become too small, try a larger input_size."
     return f"{where} does not take what arrives, {arriving}: {reason}. {advice}"
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import itertools
 import re
@@ -22,10 +23,13 @@ from helpers import machine
 from helpers.models import alexnet_mini
 from helpers.models.alexnet2012 import AlexNet2012
 from helpers.models.cifar_nets import CifarNet
+from helpers.models.copies import meta_copy, quietly, unwrapped
 from helpers.models.lenet import LeNet5
 
 FROM_PAPERS = ("lenet5", "alexnet_2012", "resnet20_cifar", "plainnet20_cifar")  # the last two with any depth 6n+2
 HEAD_NAMES = ("classifier", "fc", "head", "heads")  # what torchvision and timm call the part that ends in the classes
+# What layers average (norms, also one's own) or iterate (spectral norm, old and new) while they train.
+MOVING = {"running_mean", "running_var", "_u", "weight_u"}
 
 
 class WeightsUnavailable(OSError):
@@ -163,10 +167,15 @@ def replace_head(model: nn.Module, num_classes: int, *, hidden: tuple[int, ...] 
     With ``hidden=()`` only the last layer is new. With ``hidden=(4096, 512)`` the whole head is: on AlexNet the
     lecture's 9216-4096-512-classes, each hidden layer followed by ReLU and dropout. The width that goes in is read
     from the network.
+
+    Raises:
+        ValueError: no head is found, or with the new one a pass does not end in ``num_classes`` scores (a network with
+            two heads); the network is then as it was.
     """
     _check_number(num_classes)
-    name = head_name(model)
-    head = model.get_submodule(name)
+    network = unwrapped(model)
+    name = head_name(network)
+    head = network.get_submodule(name)
     if hidden:
         new: nn.Module = _mlp(head, hidden, num_classes)
     else:
@@ -179,11 +188,52 @@ def replace_head(model: nn.Module, num_classes: int, *, hidden: tuple[int, ...] 
             assert isinstance(last, nn.Conv2d)
             new = nn.Conv2d(last.in_channels, num_classes, kernel_size=(last.kernel_size[0], last.kernel_size[1]))
     _note(new, is_new=True)  # freeze() leaves it trainable
+    _check_head(network, name, new, num_classes)
+    old = next(head.parameters())
+    _exchange(network, name, new.to(old.device, old.dtype).train(model.training), num_classes)
+    return model
+
+
+def _exchange(model: nn.Module, name: str, new: nn.Module, num_classes: int) -> None:
     parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, new.to(next(head.parameters()).device).train(model.training))
+    setattr(model.get_submodule(parent), child, new)
     if hasattr(model, "num_classes"):
         _note(model, num_classes=num_classes)
-    return model
+
+
+def _check_head(model: nn.Module, name: str, new: nn.Module, num_classes: int) -> None:
+    """Try ``new`` in a copy on the meta device; a network of which no size of picture is known goes unchecked."""
+    try:
+        trial = meta_copy(model)
+        trial.get_submodule(name)
+    except (ValueError, AttributeError):  # it cannot be copied, or the head lies behind a wrapper in its middle
+        return
+    known = getattr(model, "default_cfg", None)  # timm's
+    side = known.get("input_size", (3, 224))[-1] if isinstance(known, dict) else getattr(model, "image_size", 224)
+    sides = (side, 224, 32, 28, 227, 299)
+    working = next((side for side in sides if isinstance(_scores(trial, side), torch.Tensor)), None)
+    if working is None:
+        return
+    _exchange(trial, name, copy.deepcopy(new).to("meta", next(trial.parameters()).dtype).eval(), num_classes)
+    scores = _scores(trial, working)
+    if not isinstance(scores, torch.Tensor) or scores.shape[1:2] != (num_classes,):
+        told = f"{tuple(scores.shape)} comes out" if isinstance(scores, torch.Tensor) else str(scores).split("\n")[0]
+        advice = f"model.reset_classifier({num_classes})" if hasattr(model, "reset_classifier") else "each of them"
+        raise ValueError(
+            f"{type(model).__name__} does not work with a new {name} alone: {told}. It seems to have several heads; "
+            f"exchange {advice} yourself, and name the new parts in freeze(except_for=...)."
+        )
+
+
+def _scores(model: nn.Module, side: int) -> torch.Tensor | Exception:
+    """The scores of two pictures on the meta device, or why there are none."""
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    try:
+        with quietly("meta"):
+            weight = next(model.parameters())
+            return scores_of(model(torch.empty(2, first.in_channels if first else 3, side, side, dtype=weight.dtype)))
+    except Exception as error:  # whatever a network raises that does not take this size
+        return error
 
 
 def _check_number(num_classes: object) -> None:
@@ -192,10 +242,22 @@ def _check_number(num_classes: object) -> None:
 
 
 def head_name(model: nn.Module) -> str:
-    """The name of the part of ``model`` that ends in the classes: "classifier" or "fc" in torchvision's networks."""
+    """The name of the part of ``model`` that ends in the classes: "classifier" or "fc" in torchvision's networks.
+
+    A network that names it itself (timm's ``get_classifier``) is asked; a wrapper with one child is looked through.
+    """
+    asked = getattr(model, "get_classifier", None)
+    named = asked() if callable(asked) else None
+    for name, module in model.named_modules():
+        if name and module is named:
+            return name
     for name in HEAD_NAMES:
         if isinstance(getattr(model, name, None), nn.Module):
             return name
+    weighty = [name for name, child in model.named_children() if any(True for _ in child.parameters())]
+    if len(weighty) == 1:
+        with contextlib.suppress(ValueError):
+            return f"{weighty[0]}.{head_name(model.get_submodule(weighty[0]))}"
     raise ValueError(
         f"{type(model).__name__} has no part named {' or '.join(HEAD_NAMES)}. Give its last part one of these names, "
         "or exchange its last layer yourself."
@@ -271,8 +333,8 @@ def train_mode(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if parameters := list(module.parameters(recurse=False)):
             frozen = not any(parameter.requires_grad for parameter in parameters)
-        if frozen and isinstance(module, nn.modules.batchnorm._NormBase):
-            module.eval()
+        if frozen and MOVING & module._buffers.keys():
+            module.training = False
     return model
 
 
