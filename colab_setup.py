@@ -67,10 +67,20 @@ def bring(folder: str = FOLDER, branch: str = BRANCH) -> Path:
     here = Path.cwd()
     places = [Path(__file__).resolve().parent, here, here.parent, here / folder]
     kit = next(filter(is_kit, places), None) or fetch(here / folder, branch)
-    if str(kit) not in sys.path:
+    put_first(kit)
+    return kit
+
+
+def put_first(kit: Path) -> None:
+    """Let ``import helpers`` find the kit, also where another module of that name lies before it or is in use."""
+    if sys.path[0] != str(kit):
         sys.path.insert(0, str(kit))
     importlib.invalidate_caches()
-    return kit
+    other = getattr(sys.modules.get("helpers"), "__file__", None)
+    if "helpers" in sys.modules and not (other and Path(other).with_name("runtime.py").is_file()):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "helpers"]:
+            del sys.modules[name]
+        print(f"Another module is called helpers, too ({other}). The course kit's is used; to use both, rename yours.")
 
 
 def check_python() -> None:
@@ -184,10 +194,10 @@ def main(arguments: list[str]) -> int:
             python = environment.find(kit)
         else:
             python = environment.prepare(kit, extra)
-            hand_over([python, "-m", "helpers", "diagnose"], kit)
+            hand_over([python, "-P", "-m", "helpers", "diagnose"], kit)
     except environment.EnvironmentProblem as error:
         raise SetupError(str(error)) from None
-    return hand_over([python, "-m", "helpers", command, *rest], kit)
+    return hand_over([python, "-P", "-m", "helpers", command, *rest], kit)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ast
 import errno
 import importlib.util
 import io
+import json
 import os
 import shutil
 import signal
@@ -243,6 +244,78 @@ def test_ctrl_c_is_left_to_the_command(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.read() == "tidied up\n"
     assert process.returncode == 7
+
+
+# ------------------------------------------------------------------------------ the set-up cell of every notebook
+
+FOREIGN = "def runtime(function): return function  # students write such things\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of a small kit; its folder ``notebooks`` is empty."""
+    files = {**FILES, "helpers/runtime.py": 'def describe(): return "the kit is here"', "notebooks/.keep": ""}
+    for name, text in {**files, "colab_setup.py": (KIT / "colab_setup.py").read_text()}.items():
+        (tmp_path / "kit" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kit" / name).write_text(text)
+    return tmp_path / "kit"
+
+
+def run_the_cell(folder: Path, *, before: str = "", after: str = "", path: str = "", **settings: str) -> str:
+    """What the set-up cell prints in a notebook in ``folder``, with code that ran before it, and is run after it."""
+    notebook = json.loads((KIT / "notebooks" / "07_finetuning_bcdp.ipynb").read_text(encoding="utf-8"))
+    cell = next("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+    plain = 'import sys; sys.meta_path[:] = [each for each in sys.meta_path if "editable" not in repr(each).lower()]'
+    code = "\n".join([plain, before, cell, after])
+    env = {**os.environ, "PYTHONPATH": path, **settings}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def test_the_cell_finds_the_kit_where_another_helpers_is_in_the_way(checkout: Path, tmp_path: Path) -> None:
+    notebooks, package = checkout / "notebooks", tmp_path / "site" / "helpers"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(FOREIGN)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "helpers.py").write_text(FOREIGN)
+    note = "Another module is called helpers, too"
+    cases = {
+        "nothing": ({}, False),
+        "a package that is installed": ({"path": str(package.parent)}, True),
+        "a package that was imported": ({"path": str(package.parent), "before": "import helpers"}, True),
+        "a module made by hand": ({"before": "import types; sys.modules['helpers'] = types.ModuleType('mine')"}, True),
+    }
+    missed = []
+    for name, (options, noted) in cases.items():
+        shown = run_the_cell(notebooks, **options)
+        if not shown.endswith("the kit is here\n") or (note in shown) != noted:
+            missed.append((name, shown))
+    (notebooks / "helpers.py").write_text(FOREIGN)
+    shown = run_the_cell(notebooks, after="import helpers; print(helpers.__file__)")
+    assert missed == [] and note in shown and "helpers.py). The course kit's is used; to use both" in shown
+    assert shown.splitlines()[-2:] == ["the kit is here", str(checkout / "helpers" / "__init__.py")]
+
+
+def test_alone_the_cell_fetches_what_is_missing_or_broken(checkout: Path, tmp_path: Path) -> None:
+    content = tmp_path / "content"
+    content.mkdir()
+    (content / "helpers.py").write_text(FOREIGN)
+    fetch = f"""import shutil, urllib.request
+def urlretrieve(url, to): print("fetched", shutil.copy({str(checkout / "colab_setup.py")!r}, to))
+urllib.request.urlretrieve = urlretrieve"""
+    for _ in range(2):  # nothing there; then half a file, which a broken connection left
+        shown = run_the_cell(content, before=fetch, KIT_SOURCE=str(checkout))
+        assert "fetched colab_setup.py" in shown and shown.endswith("the kit is here\n"), shown
+        (content / "colab_setup.py").write_text("def bring(:")
+    assert "fetched colab_setup.py" in run_the_cell(content, before=fetch, KIT_SOURCE=str(checkout))
+    assert "fetched" not in run_the_cell(content, before=fetch, KIT_SOURCE=str(checkout))
+
+
+def test_a_command_is_the_kits_beside_another_helpers(tmp_path: Path) -> None:
+    (tmp_path / "helpers.py").write_text(FOREIGN)
+    command = [sys.executable, str(KIT / "colab_setup.py"), "address", "no address"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "It has the form OWNER/NAME" in done.stderr and "Traceback" not in done.stderr
 
 
 # ------------------------------------------------------------------------------------------------- environment
