@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -26,11 +28,16 @@ def save(
 ) -> Path:
     """Write ``model.pt`` (weights, class names, picture size) and ``summary.json``; returns the path of the model.
 
-    They go to the folder ``to``, made if needed, without it to ``folder()``.
+    They go to a new folder: ``to``, without it one in ``folder()`` with the names of the data, the network and the
+    checkpoint. Nothing is replaced: where there are results, the name gets a number, "-2" or higher.
     ``torch.load(path, weights_only=True)`` gives a dict; ``model.load_state_dict(that["weights"])`` brings it back.
-    Raises OSError, with what is in the way, when they cannot be written; files of an earlier run are whole then.
+    Raises OSError, with what is in the way, when they cannot be written.
     """
-    target = (to or folder()) / "model.pt"
+    names = filter(None, (loaders.name, history.model, history.config.checkpoint))
+    base = to or folder() / re.sub(r"[^\w.+-]+", "_", "-".join(names))
+    places = (base.with_name(f"{base.name}-{number}" if number > 1 else base.name) for number in itertools.count(1))
+    files = ("model.pt", "summary.json")
+    target = next(place for place in places if not any((place / name).exists() for name in files)) / "model.pt"
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     content = {"weights": weights, "classes": list(loaders.classes), "size": loaders.size, "data": loaders.name}
     best = history.best if history.epochs else None

@@ -111,6 +111,11 @@ def test_a_summary_that_is_not_there_or_broken(tmp_path: Path) -> None:
     assert "accuracy" not in run.report(tmp_path)
     (tmp_path / "summary.json").write_text('{"test_accuracy": 9')
     assert "accuracy" not in run.report(tmp_path)
+    for name in ("cats", "dogs"):  # as results.save leaves them, a folder for each model
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(f'{{"test_accuracy": 90, "data": "{name}", "model": "net"}}')
+    for said in ("90.0 % (net on cats)", "90.0 % (net on dogs)", "dogs/summary.json"):
+        assert said in run.report(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------- lab, diagnose

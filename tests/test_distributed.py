@@ -197,10 +197,14 @@ def test_a_training_is_not_overwritten(large: Path, capsys: pytest.CaptureFixtur
     assert (summary["model"], summary["data"], summary["epochs"]) == ("alexnet_mini", "large", 1)
     before = saved("alexnet_mini-large")
     assert command.main([*options, "--seed", "1"]) == 1
-    assert "There is a training 'alexnet_mini-large' already. Go on with it by --resume, or" in capsys.readouterr().err
+    assert "There is a training 'alexnet_mini-large' already, of 1 epochs. Go on with" in capsys.readouterr().err
     assert_close(saved("alexnet_mini-large"), before, rtol=0, atol=0)
     assert command.main([*options[:-1], "2", "--resume"]) == 0
     assert "Continuing 'alexnet_mini-large' after epoch 1 of 2." in capsys.readouterr().out
+    assert command.main([*options, "--overwrite"]) == 0
+    folders = sorted(path.name for path in (drive.persist() / "results").iterdir())
+    assert folders == [f"alexnet_mini-large{end}" for end in ("", "-2", "-3")]
+    assert_close(saved("alexnet_mini-large"), before, rtol=0, atol=0)
 
 
 def test_ctrl_c_outside_the_training(

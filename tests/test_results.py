@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_the_network_comes_back(run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path / "new" / "results"))
     model, data, history, evaluation = run
     path = results.save(*run)
-    assert path == tmp_path / "new" / "results" / "model.pt"
+    assert path == tmp_path / "new" / "results" / "tiny-Sequential" / "model.pt"
     saved = torch.load(path, weights_only=True)
     assert (saved["classes"], saved["size"], saved["data"]) == (["class0", "class1", "class2"], 12, "tiny")
     again = tiny_model(seed=9)
@@ -37,8 +38,8 @@ def test_the_network_comes_back(run, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_numbers(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
     model, data, history, evaluation = run
-    results.save(*run)
-    assert json.loads((tmp_path / "summary.json").read_text()) == {
+    folder = results.save(*run).parent
+    assert json.loads((folder / "summary.json").read_text()) == {
         "data": "tiny",
         "model": "Sequential",
         "epochs": 2,
@@ -47,7 +48,28 @@ def test_the_numbers(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "test_accuracy": round(evaluation.accuracy, 2),
         "seconds": round(history.seconds, 1),
     }
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "summary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["model.pt", "summary.json"]
+
+
+def test_no_result_replaces_another(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
+    model, data, history, evaluation = run
+    named = dataclasses.replace(history, config=dataclasses.replace(history.config, checkpoint="long"))
+    odd = dataclasses.replace(history, model="hub/résnet 18: b")
+    saves = [(data, history), (data, history), (dataclasses.replace(data, name="other"), history), (data, named)]
+    paths = [results.save(model, *each, evaluation) for each in [*saves, (data, odd), (data, history)]]
+    paths += [results.save(*run, to=tmp_path / "mine") for _ in range(2)]
+    assert [str(path.parent.relative_to(tmp_path)) for path in paths] == [
+        "tiny-Sequential",
+        "tiny-Sequential-2",
+        "other-Sequential",
+        "tiny-Sequential-long",
+        "tiny-hub_résnet_18_b",
+        "tiny-Sequential-3",
+        "mine",
+        "mine-2",
+    ]
+    assert all(path.is_file() and path.with_name("summary.json").is_file() for path in paths)
 
 
 def test_without_a_chosen_folder_it_is_what_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +80,8 @@ def test_without_a_chosen_folder_it_is_what_stays(tmp_path: Path, monkeypatch: p
 
 def test_a_full_disk_leaves_the_model_before_it(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    before = results.save(*run).read_bytes()
+    first = results.save(*run)
+    before = first.read_bytes()
 
     def full(_: object, path: Path) -> None:
         path.write_bytes(b"half")
@@ -69,12 +92,12 @@ def test_a_full_disk_leaves_the_model_before_it(run, tmp_path: Path, monkeypatch
         OSError, match=r"The model could not be written to .*: the disk is full\. Make room, or set"
     ):
         results.save(*run)
-    assert (tmp_path / "model.pt").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "summary.json"]
+    assert first.read_bytes() == before and first.with_name("summary.json").exists()
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2  # no half file keeps a full disk full
 
 
 def test_a_training_that_was_stopped_at_once(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
     model, data, history, evaluation = run
-    results.save(model, data, training.History("tiny", "net", history.config), evaluation)
-    assert json.loads((tmp_path / "summary.json").read_text())["best_epoch"] is None
+    path = results.save(model, data, training.History("tiny", "net", history.config), evaluation)
+    assert json.loads(path.with_name("summary.json").read_text())["best_epoch"] is None

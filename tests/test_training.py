@@ -5,10 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import errno
+import functools
+import gc
 import json
 import os
+import re
 import subprocess
 import sys
+import types
+import weakref
 from pathlib import Path
 
 import pytest
@@ -16,10 +21,12 @@ import torch
 import torch.nn.functional as F
 from kill_me import outcome, tiny_folder, tiny_loaders, tiny_model
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
 from helpers import loaders, models, training
-from helpers.training import TrainConfig, TrainingError, checkpoints
+from helpers.training import TrainConfig, TrainingError, acceleration, checkpoints
 from helpers.training.config import build_optimizer, build_schedule
 
 
@@ -325,10 +332,168 @@ def test_wrong_number_of_outputs(data: loaders.Loaders, outputs: int) -> None:
         training.fit(model, data, TrainConfig())
 
 
-def test_torchs_own_words_where_they_say_enough(data: loaders.Loaders) -> None:
-    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied") as caught:
-        training.fit(nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), data, TrainConfig())
-    assert caught.value.__cause__ is None
+class Reshaping(nn.Module):
+    """As in many tutorials: all that makes the first network of a student fail."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(numbers, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(images.view(-1, self.fc.in_features))
+
+
+FIRST_ERRORS = {  # of pictures (3, 12, 12)
+    r"0 \(Conv2d\) takes 1 channels, but \(3, 12, 12\) arrives. That is a picture: make this layer for 3": (
+        lambda: nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    ),
+    r"1 \(BatchNorm2d\) takes 5 channels, but \(4, 10, 10\) arrives. The layers before it give that": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(5), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    ),
+    r"1 \(Linear\) takes 5 numbers a picture, but \(432,\) arrives. Either size=12 is not the size": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
+    ),
+    r"1 \(Linear\) takes 400 numbers a picture, but \(4, 10, 10\) arrives. .* flatten before this layer is missing": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(400, 3))
+    ),
+    r"1 \(Conv2d\) does not take what arrives, \(2, 432\): Expected 3D": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Conv2d(3, 4, 3))
+    ),
+    r"\(Reshaping\) does not take what arrives, \(2, 3, 12, 12\): shape .* is invalid": lambda: Reshaping(5000),
+    r"For 2 pictures the network gives \(8, 3\), and not \(2, classes\). Keep the pictures apart in forward": (
+        lambda: Reshaping(108)
+    ),
+    r"For 2 pictures the network gives \(2,\), and not": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(432, 1), Wrapped(torch.squeeze))
+    ),
+    r"For 2 pictures the network gives \(2, 3, 10, 10\), and not .* Take the mean of the maps or put them in a row": (
+        lambda: nn.Sequential(nn.Conv2d(3, 3, 3))
+    ),
+    "puts out a NoneType without scores": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(432, 3), Wrapped(lambda _: None))
+    ),
+}
+
+
+class Wrapped(nn.Module):
+    def __init__(self, wrap) -> None:
+        super().__init__()
+        self.wrap = wrap
+
+    def forward(self, inputs: torch.Tensor) -> object:
+        return self.wrap(inputs)
+
+
+def test_first_errors_are_sentences(data: loaders.Loaders) -> None:
+    wrong = []
+    for sentence, make in FIRST_ERRORS.items():
+        for action in (
+            lambda make=make: training.fit(make(), data),
+            lambda make=make: training.evaluate(make(), [(images[:2], labels[:2]) for images, labels in data.test]),
+        ):
+            try:
+                action()
+            except (ValueError, TrainingError) as error:
+                if not re.search(sentence, str(error)):
+                    wrong.append(f"{sentence}: {error}")
+            else:
+                wrong.append(f"{sentence}: nothing")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_does_not_come_out_of_the_network_stays_as_it_is(data: loaders.Loaders) -> None:
+    class Broken(torch.utils.data.Dataset):
+        def __getitem__(self, index: int) -> None:
+            raise RuntimeError("my own words")
+
+        def __len__(self) -> int:
+            return 24
+
+    broken = dataclasses.replace(data, train=DataLoader(Broken(), batch_size=8))
+    with pytest.raises(RuntimeError, match="^my own words$") as caught:
+        training.fit(tiny_model(), broken)
+    assert not isinstance(caught.value, TrainingError)
+
+
+def test_arguments_in_the_wrong_place(data: loaders.Loaders) -> None:
+    for sentence, action in (
+        ("evaluate takes one of the loaders: training.evaluate", lambda: training.evaluate(tiny_model(), data)),
+        ("fit takes the Loaders .* not one DataLoader", lambda: training.fit(tiny_model(), data.train)),
+        ("fit takes the Loaders .* not one list", lambda: training.fit(tiny_model(), [], TrainConfig())),
+        ("choose one of them", lambda: training.fit(tiny_model(), data, CONFIG, resume=True, overwrite=True)),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            action()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda scores: {"logits": scores, "loss": None},
+        lambda scores: (scores, -scores),
+        lambda scores: types.SimpleNamespace(logits=scores),
+        lambda scores: [scores],
+    ],
+    ids=["dict", "tuple", "logits", "list"],
+)
+def test_scores_may_come_wrapped(data: loaders.Loaders, wrap) -> None:
+    plain_model, model = tiny_model(), tiny_model()
+    model.append(Wrapped(wrap))
+    for each in (plain_model, model):
+        models.freeze(each, except_for="classifier")  # also where features are kept
+    config = TrainConfig(epochs=2, lr=0.01)
+    histories = [training.fit(each, data, config).column("train_loss") for each in (plain_model, model)]
+    assert histories[0] == pytest.approx(histories[1], rel=1e-5)
+    assert training.evaluate(model, data.test).loss == pytest.approx(training.evaluate(plain_model, data.test).loss)
+
+
+# --- an accuracy that means nothing -----------------------------------------------------------------------------------
+
+
+def doubts(capsys: pytest.CaptureFixture[str], model: nn.Module, data: loaders.Loaders) -> str:
+    training.fit(model, data, TrainConfig(epochs=1))
+    return capsys.readouterr().out
+
+
+def test_probabilities_in_place_of_scores_are_noticed(
+    folder: Path, data: loaders.Loaders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = []
+    for name, layers, noticed in (
+        ("softmax", [nn.Softmax(dim=1)], True),
+        ("sigmoid", [nn.Sigmoid()], True),
+        ("sigmoid, then reshaped", [nn.Hardsigmoid(), nn.Unflatten(1, (3, 1)), nn.Flatten()], True),
+        ("by hand", [Wrapped(lambda x: x.exp() / x.exp().sum(dim=1, keepdim=True))], True),
+        ("in a dict", [Wrapped(lambda x: {"logits": x.softmax(1)})], True),
+        ("scores", [], False),
+        ("log-softmax, which changes nothing", [nn.LogSoftmax(dim=1)], False),
+        ("small positive scores", [nn.ReLU(), nn.Hardtanh(0.2, 0.3)], False),
+        ("a gate", [Wrapped(lambda x: 0.2 + 0.1 * torch.tanh(x) * x.sigmoid())], False),
+    ):
+        model = tiny_model()
+        model.extend(layers)
+        said = doubts(capsys, model, data)
+        if ("The network gives probabilities (it ends in softmax or sigmoid)" in said) != noticed:
+            wrong.append(name)
+    assert not wrong
+
+
+def test_few_pictures_to_validate_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny_folder(tmp_path / "pets", classes=2, train=20)
+    assert doubts(capsys, tiny_model(classes=2), tiny_loaders(folder, val_fraction=0.25)) == ""  # 10 pictures
+    said = doubts(capsys, tiny_model(classes=2), tiny_loaders(folder, val_fraction=0.025))
+    assert "There are only 1 pictures to validate on, so that chance decides which epoch is best: one" in said
+    assert "There is no picture of class1 to validate on, and the accuracy says nothing about it: give" in said
+    alone = tiny_loaders(folder)
+    shuffled = torch.utils.data.Subset(alone.train.dataset, range(16))  # of the first class only
+    alone = dataclasses.replace(alone, val=DataLoader(shuffled, batch_size=8, collate_fn=loaders.as_it_is))
+    assert "no picture of class1 to validate on" in doubts(capsys, tiny_model(classes=2), alone)
+
+
+def test_a_single_class(data: loaders.Loaders, capsys: pytest.CaptureFixture[str]) -> None:
+    batches = DataLoader(TensorDataset(torch.rand(12, 3, 12, 12), torch.zeros(12, dtype=torch.long)), batch_size=4)
+    single = loaders.Loaders(train=batches, val=batches, test=batches, classes=["images"], name="one", size=12)
+    assert "There is a single class, images: every network is right" in doubts(capsys, tiny_model(classes=1), single)
 
 
 # --- stopped by hand --------------------------------------------------------------------------------------------------
@@ -444,6 +609,31 @@ def test_full_memory(data: loaders.Loaders) -> None:
         assert not model.training and training.evaluate(model, data.val).probabilities.isfinite().all()
 
 
+def test_a_full_memory_is_not_kept_full_by_its_error(data: loaders.Loaders) -> None:
+    """As a notebook keeps the last error: what the passes held at that moment must go, whatever torch raised."""
+    kept: list[weakref.ref] = []
+
+    def fill(inputs: torch.Tensor) -> torch.Tensor:
+        large = torch.ones(1000)
+        kept.append(weakref.ref(large))
+        kept.append(weakref.ref(inputs))
+        try:
+            return too_much_memory(large)
+        except RuntimeError as error:
+            raise torch.cuda.OutOfMemoryError("once more") from error
+
+    def keep_optimizer(groups, config):
+        optimizer = build_optimizer(groups, config)
+        kept.append(weakref.ref(optimizer))
+        return optimizer
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError, match="The memory is full") as caught:
+        patch.setattr(training, "build_optimizer", keep_optimizer)
+        training.fit(tripping_model(2, fill), data, TrainConfig(epochs=1))
+    gc.collect()
+    assert len(kept) == 3 and [ref() for ref in kept] == [None] * 3 and caught.value.__cause__ is not None
+
+
 def test_images_too_small_for_the_network(data: loaders.Loaders) -> None:
     """The words are torch's: a version that puts it otherwise turns this red."""
     for name, layer in (("pool", nn.MaxPool2d(8)), ("conv", nn.Conv2d(6, 6, 20))):
@@ -507,7 +697,7 @@ def test_the_size_is_announced_before_the_first_save(
     model = linear_model()
     training.fit(model, data, CONFIG)
     said = capsys.readouterr().out
-    assert said == f"Checkpoints of about 21 KiB go to {tmp_path / 'checkpoints' / 'run'}.\n"
+    assert said.startswith(f"Checkpoints of about 21 KiB go to {tmp_path / 'checkpoints' / 'run'}.\n")
     size = (tmp_path / "checkpoints" / "run" / "last.ckpt").stat().st_size
     assert 4 * 4 * 1299 * 0.7 < size < 4 * 4 * 1299 * 1.5  # four copies of 1299 numbers of four bytes
     models.freeze(models.replace_head(big := models.load("squeezenet1_1", num_classes=3, pretrained=False), 3))
@@ -613,12 +803,227 @@ def test_other_data_are_refused(data: loaders.Loaders, change, sentence: str) ->
 
 
 OTHER_LOADING = {
-    "split": ({"seed": 1}, "the files trained on are others"),
+    "split": ({"seed": 1}, r"the files trained on \(seed, val_fraction\) are others"),
     "normalisation": ({"mean": (0.5, 0.5, 0.5)}, "mean and std was .* and is now"),
     "pictures": ({"val_fraction": 0.3}, "training pictures was 24 and is now 21"),
     "batch size": ({"batch_size": 4}, "batch_size was 8 and is now 4"),
     "augmentation": ({"augment": "flip"}, "augment was 'none' and is now 'flip'"),
 }
+
+
+STRENGTH = 0.5
+
+
+def dimmed(images: torch.Tensor) -> torch.Tensor:
+    return torch.stack([(image * STRENGTH).to(torch.uint8) for image in images])
+
+
+def brighter_by(step: int):
+    return lambda images: images.clamp(max=200) + step
+
+
+class Noise:
+    def __init__(self, strength: int) -> None:
+        self.strength = strength
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return images ^ self.strength
+
+
+def replaced(data: loaders.Loaders, **options: object) -> loaders.Loaders:
+    train = DataLoader(data.train.dataset, collate_fn=loaders.as_it_is, **{"batch_size": 8} | options)
+    return dataclasses.replace(data, train=train)
+
+
+def tensors(add: float = 0.0, last: int = 2) -> loaders.Loaders:
+    images = torch.linspace(0, 1, 30 * 432).view(30, 3, 12, 12) + add
+    batches = DataLoader(TensorDataset(images, torch.tensor([0, 1, 2] * 9 + [0, 1, last])), batch_size=8)
+    return loaders.Loaders(train=batches, val=batches, test=batches, classes=["a", "b", "c"], name="own", size=12)
+
+
+def of_torchvision(folder: Path, *steps: object, first: int = 20) -> loaders.Loaders:
+    steps = (v2.ToImage(), v2.ToDtype(torch.float32, scale=True), *steps)
+    images = ImageFolder(str(folder / "train"), v2.Compose(steps))
+    parts = (torch.utils.data.Subset(images, range(*ends)) for ends in ((first,), (first, 30), (30,)))
+    train, val, test = (DataLoader(part, batch_size=8) for part in parts)
+    return loaders.Loaders(train=train, val=val, test=test, classes=["a", "b", "c"], name="theirs", size=12)
+
+
+CODE, SAMPLER = "the code or settings of augment are others", "the settings of the sampler are others"
+PICTURES = r"the pictures \(names, sizes or labels\) are others"
+# Of a folder: how a training begins, how it is taken up again, and what fit says to that.
+OTHER_NUMBERS = {
+    "stretch": (tiny_loaders, lambda f: tiny_loaders(f, stretch=True), "stretch was False and is now True"),
+    "lambda": (
+        lambda f: tiny_loaders(f, augment=lambda x: x.clamp(max=200)),
+        lambda f: tiny_loaders(f, augment=lambda x: x.clamp(max=210)),
+        CODE,
+    ),
+    "enclosed": (
+        lambda f: tiny_loaders(f, augment=brighter_by(3)),
+        lambda f: tiny_loaders(f, augment=brighter_by(4)),
+        CODE,
+    ),
+    "attribute": (lambda f: tiny_loaders(f, augment=Noise(3)), lambda f: tiny_loaders(f, augment=Noise(4)), CODE),
+    "partial": (
+        lambda f: tiny_loaders(f, augment=functools.partial(torch.clamp, max=90)),
+        lambda f: tiny_loaders(f, augment=functools.partial(torch.clamp, max=91)),
+        CODE,
+    ),
+    "transform": (
+        lambda f: tiny_loaders(f, augment=v2.RandomApply([v2.ColorJitter(0.1)])),
+        lambda f: tiny_loaders(f, augment=v2.RandomApply([v2.ColorJitter(0.2)])),
+        CODE,
+    ),
+    "sampler": (
+        tiny_loaders,
+        lambda f: replaced(tiny_loaders(f), sampler=WeightedRandomSampler([1.0] * 24, 24)),
+        "sampler was 'RandomSampler' and is now 'WeightedRandomSampler'",
+    ),
+    "weights of the sampler": (
+        lambda f: replaced(tiny_loaders(f), sampler=WeightedRandomSampler([1.0] * 24, 24)),
+        lambda f: replaced(tiny_loaders(f), sampler=WeightedRandomSampler([1.0] * 23 + [2.0], 24)),
+        SAMPLER,
+    ),
+    "order": (
+        lambda f: replaced(tiny_loaders(f), batch_size=1, batch_sampler=[[0, 1, 2], [3, 4, 5]]),
+        lambda f: replaced(tiny_loaders(f), batch_size=1, batch_sampler=[[0, 1, 2], [3, 4, 6]]),
+        SAMPLER,
+    ),
+    "numbers": (lambda f: tensors(), lambda f: tensors(add=0.1), PICTURES),
+    "labels": (lambda f: tensors(), lambda f: tensors(last=1), PICTURES),
+    "torchvision's normalisation": (
+        lambda f: of_torchvision(f, v2.Normalize([0.5], [0.5])),
+        lambda f: of_torchvision(f, v2.Normalize([0.5], [0.4])),
+        f"{CODE}.*the transforms of validation are others",
+    ),
+    "torchvision's subset": (
+        of_torchvision,
+        lambda f: of_torchvision(f, first=19),
+        r"training pictures was 20 and is now 19.*the files trained on \(seed, val_fraction\) are others",
+    ),
+}
+
+
+def test_other_numbers_are_refused_and_the_same_are_not(folder: Path) -> None:
+    wrong = []
+    for name, (begin, resume, sentence) in OTHER_NUMBERS.items():
+        config = dataclasses.replace(CONFIG, checkpoint=name.replace("'", ""))
+        training.fit(tiny_model(), begin(folder), dataclasses.replace(config, epochs=1))
+        try:
+            training.fit(tiny_model(), resume(folder), config, resume=True)
+            wrong.append(f"{name}: accepted")
+        except checkpoints.CheckpointError as error:
+            if not re.search(f"another training: .*{sentence}", str(error)):
+                wrong.append(f"{name}: {error}")
+        assert len(training.fit(tiny_model(), begin(folder), config, resume=True).epochs) == 2, name
+    assert not wrong, "\n".join(wrong)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "tiny")
+    training.fit(tiny_model(), tiny_loaders(folder), CONFIG)
+    cat, dog = (folder / "train" / f"class{label}" / "003.png" for label in (0, 1))
+    swapped = cat.read_bytes(), dog.read_bytes()
+    cat.write_bytes(swapped[1] + b"x")
+    dog.write_bytes(swapped[0])
+    with pytest.raises(checkpoints.CheckpointError, match=f"another training: {PICTURES}. Give"):
+        training.fit(tiny_model(), tiny_loaders(folder), CONFIG, resume=True)
+
+
+def test_a_global_that_the_augmentation_uses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tiny_loaders(folder, augment=dimmed)
+    training.fit(tiny_model(), data, CONFIG)
+    monkeypatch.setitem(globals(), "STRENGTH", 0.6)
+    with pytest.raises(checkpoints.CheckpointError, match=CODE):
+        training.fit(tiny_model(), data, CONFIG, resume=True)
+
+
+def test_another_dropout_is_another_network(data: loaders.Loaders) -> None:
+    training.fit(tiny_model(), data, CONFIG)
+    model = tiny_model()
+    model.classifier[0].p = 0.5
+    with pytest.raises(checkpoints.CheckpointError, match="another training: the layers are others. Give"):
+        training.fit(model, data, CONFIG, resume=True)
+
+
+def test_a_checkpoint_of_an_older_kit_is_taken_with_a_word(
+    data: loaders.Loaders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training.fit(tiny_model(), data, CONFIG)
+    path = checkpoints.file_of("run")
+    state = checkpoints.load(path)
+    for key in ("stretch", "sampler"):
+        del state["identity"][key]
+    del state["precision"]
+    checkpoints.save(state, path)
+    capsys.readouterr()
+    assert len(training.fit(tiny_model(), data, dataclasses.replace(CONFIG, epochs=3), resume=True).epochs) == 3
+    assert "which did not note these: stretch, sampler. See that they are the same." in capsys.readouterr().out
+
+
+def test_another_precision_is_said(
+    data: loaders.Loaders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Colab gives a GPU today and none tomorrow: the training goes on, and its history tells."""
+    monkeypatch.setattr(acceleration, "SMALL", 0)
+    for epochs, bf16, precision in ((1, "1", "bfloat16"), (2, "1", "bfloat16"), (3, "0", "bfloat16, then float32")):
+        monkeypatch.setenv("KIT_BF16", bf16)
+        config = dataclasses.replace(CONFIG, epochs=epochs)
+        history = training.fit(tiny_model(), data, config, resume=True)
+        assert history.precision == precision
+    assert capsys.readouterr().out.count("The session before multiplied in bfloat16, this one does in float32.") == 1
+    assert training.fit(tiny_model(), data, config, resume=True).precision == "bfloat16, then float32"
+    history = training.fit(tiny_model(), data, dataclasses.replace(config, epochs=4), resume=True)
+    assert history.precision == "bfloat16, then float32"
+
+
+# --- nothing is written over ------------------------------------------------------------------------------------------
+
+
+def test_a_second_start_under_the_same_name_is_refused(data: loaders.Loaders) -> None:
+    path = checkpoints.file_of("run")
+    sentence = (
+        "There is a training 'run' already, of 2 epochs. Go on with it by resume=True, or begin anew in its place by "
+        "overwrite=True"
+    )
+    for epochs, tear in ((2, False), (1, False), (9, True)):
+        if not path.exists():
+            training.fit(tiny_model(), data, CONFIG)
+        if tear:  # the last one is no whole file: what counts is the one before it
+            path.with_name("last.ckpt.previous").write_bytes(path.read_bytes())
+            path.write_bytes(path.read_bytes()[:-1])
+        model = tiny_model(seed=4)
+        before = weights_of(model)
+        with pytest.raises(checkpoints.CheckpointError, match=sentence):
+            training.fit(model, data, dataclasses.replace(CONFIG, epochs=epochs))
+        assert same_weights(model, before) and len(checkpoints.load(path)["history"]) == 2
+    config = dataclasses.replace(CONFIG, epochs=1, lr=0.5)
+    history = training.fit(tiny_model(), data, config, overwrite=True)
+    assert training.fit(tiny_model(), data, config, resume=True).epochs == history.epochs
+    assert len(history.epochs) == 1
+
+
+def test_a_checkpoint_from_before_the_drive_was_mounted(
+    data: loaders.Loaders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unmounted, drive = Path(os.environ["KIT_HOME"]) / "persist", tmp_path / "drive"
+    monkeypatch.setenv("KIT_PERSIST", str(unmounted))
+    training.fit(tiny_model(), data, CONFIG)
+    monkeypatch.setenv("KIT_PERSIST", str(drive))
+    with pytest.raises(checkpoints.CheckpointError, match="There is a training 'run' already, of 2 epochs"):
+        training.fit(tiny_model(), data, CONFIG)
+    three = dataclasses.replace(CONFIG, epochs=3)
+    capsys.readouterr()
+    assert len(training.fit(tiny_model(), data, three, resume=True).epochs) == 3
+    said = capsys.readouterr().out
+    there, here = (folder / "checkpoints" / "run" for folder in (unmounted, drive))
+    assert "after epoch 2 of 3" in said
+    assert f"It lies in {there}, from before the Drive was mounted; from here on it goes to {here}." in said
+    assert [len(checkpoints.load(folder / "last.ckpt")["history"]) for folder in (there, here)] == [2, 3]
+    os.utime(there / "last.ckpt", (1, 1))  # the newest counts
+    training.fit(tiny_model(), data, three, resume=True)
+    assert "for 3 epochs; epochs=3 asks for no more" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("change", "sentence"), OTHER_LOADING.values(), ids=OTHER_LOADING)

@@ -112,13 +112,13 @@ def failure(number: int, source: str, reason: str) -> str:
 def report(folder: Path, failure: str = "") -> str:
     """What to tell the person who started the run: the accuracy, or what went wrong; the files; the folder, last."""
     lines = ["", failure, "What was executed so far is kept."] if failure else [""]
-    summary = {}
-    with contextlib.suppress(OSError, ValueError):  # the notebook saved none: not every one trains
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    if "test_accuracy" in summary:
-        on = " on ".join(str(summary[key]) for key in ("model", "data") if key in summary)
-        lines.append(f"Test accuracy: {summary['test_accuracy']:.1f} %" + (f" ({on})" if on else ""))
-    lines += [f"  {path.name}  ({path.stat().st_size / 1024:,.0f} KiB)" for path in sorted(folder.iterdir())]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:  # the notebook may have saved none: not every one trains
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            summary = json.loads(path.read_text(encoding="utf-8")) if path.name == "summary.json" else {}
+            on = " on ".join(str(summary[key]) for key in ("model", "data") if key in summary)
+            lines.append(f"Test accuracy: {summary['test_accuracy']:.1f} %" + (f" ({on})" if on else ""))
+    lines += [f"  {path.relative_to(folder)}  ({path.stat().st_size / 1024:,.0f} KiB)" for path in files]
     return "\n".join([*lines, f"Results: {folder}"])
 
 

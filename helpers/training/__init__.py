@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from helpers import machine, models
 from helpers.loaders import Loaders
-from helpers.training import acceleration, checkpoints, processes
+from helpers.training import acceleration, checkpoints, errors, processes
 from helpers.training.acceleration import FLOAT32, Precision, cached_features, memory_format
 from helpers.training.config import (
     EVERY_STEP,
@@ -35,6 +35,8 @@ from helpers.training.config import (
     build_optimizer,
     build_schedule,
 )
+from helpers.training.errors import TrainingError, with_sentences
+from helpers.training.identity import identity, labels_of, trained_state
 from helpers.training.progress import Progress
 
 __all__ = [
@@ -42,16 +44,6 @@ __all__ = [
 ]  # fmt: skip
 
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]  # images (N, C, H, W) float32 and labels (N,) int64
-
-
-# What torch says where something is too large or too small: known by its words, since torch has no class for it.
-NO_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
-TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")
-ONE_IMAGE = "Expected more than 1 value per channel"
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says what to change."""
 
 
 def train_step(
@@ -68,7 +60,7 @@ def train_step(
     Returns the mean cross-entropy ``()`` and the scores ``(N, classes)``, both from before the step, without gradient.
     """
     with precision.autocast():
-        scores = model(images)
+        scores = _scores(model, images)
         loss = F.cross_entropy(scores, labels, label_smoothing=label_smoothing)
     optimizer.zero_grad()
     precision.scaler.scale(loss).backward()  # scales and unscales with float16 only
@@ -112,15 +104,23 @@ def train_one_epoch(
     return losses / images_seen, 100 * rights / images_seen
 
 
+@with_sentences
 @torch.no_grad()
 def evaluate(model: nn.Module, loader: Batches) -> Evaluation:
-    """Run ``model`` in ``eval`` mode over ``loader``; the mode of every layer is restored."""
+    """Run ``model`` in ``eval`` mode over ``loader``; the mode of every layer is restored.
+
+    Raises:
+        ValueError: the loader is empty, the labels go beyond the outputs of the network, or it gives no scores.
+        TrainingError: the memory is full, or a layer does not take what arrives.
+    """
+    if isinstance(loader, Loaders):
+        raise ValueError("evaluate takes one of the loaders: training.evaluate(model, loaders.test).")
     device, layout = next(model.parameters()).device, None
     all_scores, all_labels = [], []
     with models.evaluating(model):
         for images, targets in loader:
             layout = layout or memory_format(model, images[:1].to(device))
-            all_scores.append(model(images.to(device, memory_format=layout)).float().cpu())
+            all_scores.append(_scores(model, images.to(device, memory_format=layout)).float().cpu())
             all_labels.append(targets.cpu())
     if not all_scores:
         raise ValueError("There is nothing to evaluate on: this loader holds no pictures.")
@@ -141,7 +141,15 @@ def evaluate(model: nn.Module, loader: Batches) -> Evaluation:
     )
 
 
-def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool = False) -> History:
+@with_sentences
+def fit(
+    model: nn.Module,
+    loaders: Loaders,
+    config: TrainConfig | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> History:
     """Train ``model`` on ``loaders.train``, watch ``loaders.val``, keep the best epoch's weights.
 
     Trains the parameters with ``requires_grad``. A frozen backbone without random augmentation computes its features
@@ -152,7 +160,9 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
     same history and the same weights. Ctrl-C then ends the program.
 
     Args:
+        config: None for ``TrainConfig()``.
         resume: continue from ``config.checkpoint`` if there is one; else start from the beginning.
+        overwrite: start from the beginning also where there is one, and save in its place.
 
     Returns:
         the history. The network is left on ``machine.device()`` in ``eval`` mode. Ctrl-C (or the stop button) ends
@@ -160,41 +170,56 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
 
     Raises:
         ValueError: the network has another number of outputs than there are classes, or nothing to train.
-        TrainingError: the loss is no number, or the memory is full.
-        CheckpointError: the checkpoint belongs to other data or settings, or cannot be written.
+        TrainingError: the loss is no number, the memory is full, or a layer does not take what arrives.
+        CheckpointError: there is a checkpoint of that name, and neither ``resume`` nor ``overwrite`` is asked for; it
+            belongs to other data or settings; or it cannot be written.
     """
+    config = config or TrainConfig()
+    if not isinstance(loaders, Loaders):
+        raise ValueError(
+            f"fit takes the Loaders for training and validation together, not one {type(loaders).__name__}: those of "
+            "image_folder, or Loaders(train=..., val=..., test=..., classes=[...], name='my data', size=32)."
+        )
     if resume and config.checkpoint is None:
         raise ValueError("resume=True needs a name to resume from: TrainConfig(..., checkpoint='my-run').")
+    if resume and overwrite:
+        raise ValueError("resume=True goes on with a training and overwrite=True begins it anew: choose one of them.")
     device = torch.device(machine.device())
     history = History(loaders.name, models.name_of(model), config)
-    best = checkpoints.trained_state(model)  # a failure in the first epoch goes back to it
+    best = trained_state(model)  # a failure in the first epoch goes back to it
     progress = None
     try:
         with _random_numbers_kept(loaders.train):
             groups = models.parameter_groups(model.to(device), config.lr, backbone_factor=config.backbone_factor)
-            _check(model, loaders, groups)
+            doubts = _check(model, loaders, groups)
             optimizer = build_optimizer(groups, config)
             scheduler = build_schedule(optimizer, config, len(processes.shared(loaders.train)))
             path = None if config.checkpoint is None else checkpoints.file_of(config.checkpoint)
             state = None
             if path is not None:
-                identity = checkpoints.identity(model, loaders, config)
-                state = checkpoints.begin(model, config, identity, path, resume=resume)
+                settings = identity(model, loaders, config)
+                state = checkpoints.begin(model, config, settings, path, resume=resume, overwrite=overwrite)
             if state:
                 history.epochs = [Epoch(**numbers) for numbers in state["history"]]
                 model.load_state_dict(state["weights"], strict=False)
-                best = state["best_weights"] or checkpoints.trained_state(model)
+                best = state["best_weights"] or trained_state(model)
                 optimizer.load_state_dict(state["optimizer"])
                 scheduler.load_state_dict(state["scheduler"])
+                history.precision = state.get("precision", "an unknown precision")
                 if len(history.epochs) >= config.epochs:
                     return history
 
+            print(*doubts, sep="\n", end="\n" * bool(doubts))
             began = time.perf_counter()
             trained, train, val = cached_features(model, loaders) or (model, loaders.train, loaders.val)
             precision = acceleration.precision(trained, device, config.mixed_precision)
             if state and state["scaler"]:  # empty when the session before worked without one
                 precision.scaler.load_state_dict(state["scaler"])
-            history.precision = str(precision)
+            if not history.epochs:
+                history.precision = str(precision)
+            elif history.precision.rpartition(" ")[2] != str(precision):
+                print(f"The session before multiplied in {history.precision}, this one does in {precision}.")
+                history.precision += f", then {precision}"
             batches = processes.shared(train)
             parallel = processes.parallel(trained, batches)
             progress = Progress(len(batches), config.epochs, done=len(history.epochs))
@@ -221,13 +246,14 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
                 history.epochs.append(Epoch(epoch + 1, loss, accuracy, result.loss, result.accuracy, lr, seconds))
                 best_so_far = history.best is history.epochs[-1]
                 if best_so_far:
-                    best = checkpoints.trained_state(model)
+                    best = trained_state(model)
                 progress.epoch(loss, accuracy, result.accuracy)
                 if path is not None:
                     state = {
-                        "identity": identity,
+                        "identity": settings,
                         "history": [dataclasses.asdict(done) for done in history.epochs],
-                        "weights": checkpoints.trained_state(model),
+                        "precision": history.precision,
+                        "weights": trained_state(model),
                         "best_weights": None if best_so_far else best,
                         "optimizer": optimizer.state_dict(),
                         "scheduler": scheduler.state_dict(),
@@ -238,13 +264,8 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
         if processes.count() > 1:
             raise  # the others would wait for this process for ever
         if not history.epochs:
-            best = checkpoints.trained_state(model)  # the little that was learned
+            best = trained_state(model)  # the little that was learned
         print(f"Stopped by you in epoch {len(history.epochs) + 1} of {config.epochs}.")
-    except Exception as error:
-        sentence = _explained(error, loaders)
-        if sentence is None:
-            raise
-        raise TrainingError(sentence) from error
     finally:
         model.load_state_dict(best, strict=False)
         model.eval()
@@ -253,9 +274,24 @@ def fit(model: nn.Module, loaders: Loaders, config: TrainConfig, *, resume: bool
     return history
 
 
-@torch.no_grad()
-def _check(model: nn.Module, loaders: Loaders, groups: list[dict[str, Any]]) -> None:
-    """Raise ValueError where ``model`` cannot learn from ``loaders``."""
+def _scores(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The scores (N, classes) of ``images``. Raises ValueError where the network gives something else."""
+    scores = models.scores_of(model(images))
+    if scores.dim() != 2 or len(scores) != len(images):
+        raise ValueError(
+            f"For {len(images)} pictures the network gives {tuple(scores.shape)}, and not ({len(images)}, classes). "
+            + (
+                "Take the mean of the maps or put them in a row before the last layer: nn.AdaptiveAvgPool2d(1), "
+                "nn.Flatten(), nn.Linear(..., classes)."
+                if scores.dim() > 2
+                else "Keep the pictures apart in forward, x.flatten(1), and let the last layer give all classes."
+            )
+        )
+    return scores
+
+
+def _check(model: nn.Module, loaders: Loaders, groups: list[dict[str, Any]]) -> list[str]:
+    """Raise ValueError where ``model`` cannot learn from ``loaders``; returns what its accuracy will not mean."""
     if not groups:
         raise ValueError("Nothing to train: every parameter is frozen. See models.freeze(model, except_for=...).")
     if not len(loaders.val):
@@ -264,13 +300,14 @@ def _check(model: nn.Module, loaders: Loaders, groups: list[dict[str, Any]]) -> 
             "above 0 and at least two pictures of a class."
         )
     images, _ = next(iter(loaders.val))
-    with models.evaluating(model):
-        outputs = model(images[:1].to(next(model.parameters()).device)).shape[1]
-    if outputs != len(loaders.classes):
+    with models.evaluating(model, grad=True):
+        scores = _scores(model, images[:2].to(next(model.parameters()).device))
+    if scores.shape[1] != len(loaders.classes):
         raise ValueError(
-            f"The network has {outputs} outputs and {loaders.name} has {len(loaders.classes)} classes: give it a new "
-            f"last layer with models.replace_head(model, {len(loaders.classes)})."
+            f"The network has {scores.shape[1]} outputs and {loaders.name} has {len(loaders.classes)} classes: give it "
+            f"a new last layer with models.replace_head(model, {len(loaders.classes)})."
         )
+    return errors.doubts(loaders.classes, labels_of(loaders.val.dataset), scores)
 
 
 def _check_finite(loss: float, history: History) -> None:
@@ -301,25 +338,3 @@ def _seed(seed: int, epoch: int, loader: DataLoader) -> None:
     torch.manual_seed(number)
     if loader.generator is not None:
         loader.generator.manual_seed(number)
-
-
-def _explained(error: Exception, loaders: Loaders) -> str | None:
-    """A sentence in place of what torch says; None where torch's own words will do.
-
-    Only a full GPU has an error class of its own in torch; the others are known by their words.
-    """
-    words = str(error)
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(text in words for text in NO_MEMORY):
-        return (
-            f"The memory is full. Try a smaller batch_size (now {loaders.train.batch_size}), smaller pictures (now "
-            f"size={loaders.size}), a smaller network, or freeze the backbone. In Colab, Runtime > Restart frees what "
-            "earlier cells hold."
-        )
-    if any(text in words for text in TOO_SMALL):
-        return f"Pictures of size={loaders.size} are too small for this network. Try size=64 or more."
-    if ONE_IMAGE in words:
-        return (
-            "Batch norm cannot learn from a batch of one picture. Choose a batch_size that leaves no single picture "
-            f"over from the training pictures (now {loaders.train.batch_size})."
-        )
-    return None

@@ -11,7 +11,7 @@ import torch
 
 from helpers import datasets, drive, loaders, models, results, training
 from helpers.loaders import augment
-from helpers.training import checkpoints, config, processes
+from helpers.training import config, processes
 
 EPILOG = """
 On several GPUs (or, without a GPU, in several processes) start it with torchrun. The batch is then shared between the
@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--mixed-precision", action=argparse.BooleanOptionalAction, help="(where the device gains by it)")
     top.add_argument("--seed", type=int, default=0, help="of the split, the new layer and the training (0)")
     top.add_argument("--checkpoint", metavar="NAME", help="what this training is called (MODEL-DATA)")
-    top.add_argument("--resume", action="store_true", help="go on after the last whole epoch of that name")
+    anew = top.add_mutually_exclusive_group()
+    anew.add_argument("--resume", action="store_true", help="go on after the last whole epoch of that name")
+    anew.add_argument("--overwrite", action="store_true", help="begin anew in the place of what has that name")
     return top
 
 
@@ -72,15 +74,10 @@ def train(options: argparse.Namespace) -> None:
         mixed_precision=options.mixed_precision,
         checkpoint=name,
     )
-    if not options.resume and checkpoints.file_of(name).exists():
-        raise ValueError(
-            f"There is a training {name!r} already. Go on with it by --resume, or give this one another "
-            "name by --checkpoint NAME."
-        )
     print(data)
     if processes.count() > 1:
         print(f"{processes.count()} processes share every batch of {options.batch_size}.")
-    done = training.fit(model, data, settings, resume=options.resume)
+    done = training.fit(model, data, settings, resume=options.resume, overwrite=options.overwrite)
     if not done.epochs:
         raise KeyboardInterrupt  # in the first epoch: there is nothing to evaluate or to save
     if processes.is_first():

@@ -183,10 +183,10 @@ def split_frozen(model: nn.Module, example: torch.Tensor) -> tuple[Callable, nn.
         return seen[0]
 
     with models.evaluating(model, grad=False):
-        expected = model(example)
+        expected = models.scores_of(model(example))
         try:
             scores = head(features(example))
-        except (RuntimeError, IndexError):  # the layers of the head are used otherwise, or never
+        except (RuntimeError, IndexError, AttributeError):  # the layers of the head are used otherwise, or never
             return None
     same = expected.shape == scores.shape and torch.allclose(expected, scores, atol=1e-4)
     return (features, head) if same else None

@@ -7,20 +7,18 @@ never loaded.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from helpers import drive, machine, models
-from helpers.loaders import Loaders, augment
+from helpers import drive, machine
 from helpers.training.config import TrainConfig
+from helpers.training.identity import trained_state
 
 MARK = b"cnn-course-kit checkpoint 1\n"
 State = dict[str, Any]  # tensors and plain values only, so that it loads with ``weights_only=True``
@@ -98,48 +96,34 @@ def mebibytes(size: int) -> str:
 # --- one training run -------------------------------------------------------------------------------------------------
 
 
-def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A copy, on the CPU, of what training changes: trainable parameters and all buffers (batch norm's averages)."""
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    state = {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+def begin(
+    model: nn.Module, config: TrainConfig, now: State, path: Path, *, resume: bool, overwrite: bool
+) -> State | None:
+    """What was saved under the name of this training; None where it starts with its first epoch.
 
-
-def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> State:
-    """All that decides how a training run goes, in plain values."""
-    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
-    dataset = loaders.train.dataset
-    transform, files = getattr(dataset, "transform", None), [path.parts[-2:] for path in getattr(dataset, "paths", ())]
-    return {
-        "data": loaders.name,
-        "classes": list(loaders.classes),
-        "training pictures": len(dataset),  # type: ignore[arg-type]  # it has a length
-        "the files trained on": hashlib.sha256(repr(files).encode()).hexdigest(),  # class and name: also the split
-        "size": loaders.size,
-        "batch_size": loaders.train.batch_size,
-        "steps an epoch": len(loaders.train),
-        "augment": augment.name_of(getattr(transform, "augment", None)),
-        "mean and std": [list(getattr(transform, name, ())) for name in ("mean", "std")],
-        "model": models.name_of(model),
-        "the trained layers": {name: list(tensor.shape) for name, tensor in trained_state(model).items()},
-        "the frozen weights": _digest(frozen),
-        **dataclasses.asdict(config),
-    }
-
-
-def begin(model: nn.Module, config: TrainConfig, now: State, path: Path, *, resume: bool) -> State | None:
-    """What was saved at ``path``; None where the training starts with its first epoch.
-
-    Says which of the two it is, or how large the checkpoints will be. Raises CheckpointError, with everything that
-    differs, where the checkpoint belongs to another training than ``now``, and where the disk has no room.
+    Says which of the two it is, or how large the checkpoints will be. It looks at ``path``, and where checkpoints lie
+    while the Drive is not mounted yet. Raises CheckpointError where epochs lie there and neither ``resume`` nor
+    ``overwrite`` is asked for; with everything that differs, where the checkpoint belongs to another training than
+    ``now``; and where the disk has no room.
     """
-    state = load(path) if resume else None
+    unmounted = machine.home() / "persist" / path.relative_to(path.parents[2])
+    places = sorted({path, unmounted}, key=lambda place: place.stat().st_mtime if place.exists() else 0.0)
+    state, place = None, path
+    while places and state is None and not overwrite:
+        place = places.pop()  # the newest
+        state = load(place)
     if state is None:
         _announce(model, config, path)
         if resume:
             print(f"There is no whole checkpoint {config.checkpoint!r} yet: starting with the first epoch.")
         return None
     then, done = state["identity"], len(state["history"])
+    if not resume:
+        raise CheckpointError(
+            f"There is a training {config.checkpoint!r} already, of {done} epochs. Go on with it by resume=True, or "
+            "begin anew in its place by overwrite=True (on the command line --resume, --overwrite), or give this "
+            "training another checkpoint name."
+        )
     # More epochs may be asked for, unless the shape of the schedule depends on their number.
     free = {"epochs"} if config.schedule in ("constant", "plateau") else set()
     different = [key for key in now if key not in free and key in then and then[key] != now[key]]
@@ -150,12 +134,16 @@ def begin(model: nn.Module, config: TrainConfig, now: State, path: Path, *, resu
         ]
         raise CheckpointError(
             f"The checkpoint {config.checkpoint!r} belongs to another training: {'; '.join(differences)}. "
-            "Give this training another checkpoint name, or start it anew with resume=False."
+            "Give this training another checkpoint name, or begin anew in its place by overwrite=True."
         )
     if done < config.epochs:
         print(f"Continuing {config.checkpoint!r} after epoch {done} of {config.epochs}.")
     else:
         print(f"{config.checkpoint!r} has been trained for {done} epochs; epochs={config.epochs} asks for no more.")
+    if place != path:
+        print(f"It lies in {place.parent}, from before the Drive was mounted; from here on it goes to {path.parent}.")
+    if unknown := [key for key in now if key not in then]:
+        print(f"It is from an older kit, which did not note these: {', '.join(unknown)}. See that they are the same.")
     return state
 
 
@@ -171,10 +159,3 @@ def _announce(model: nn.Module, config: TrainConfig, path: Path) -> None:
             "KIT_PERSIST to another folder, or train without checkpoint=..."
         )
     print(f"Checkpoints of about {mebibytes(size)} go to {path.parent}.")
-
-
-def _digest(tensors: Iterable[torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
-    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""What decides the numbers of a training run, in plain values that are the same in another session."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from helpers import models
+from helpers.loaders import Loaders, Subset, augment
+from helpers.training.config import TrainConfig
+
+LIBRARIES = ("torch", "torchvision", "numpy", "PIL", "helpers")  # known by name: another version is no other run
+INTERNAL = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}  # attributes of every module
+
+
+def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> dict[str, Any]:
+    """All that decides how a training run goes, under names that a sentence can use."""
+    train, val = loaders.train.dataset, loaders.val.dataset
+    images = train.data if isinstance(train, Subset) else None
+    transforms = [getattr(data, "transform", getattr(_base(data), "transform", None)) for data in (train, val)]
+    change = getattr(transforms[0], "augment", transforms[0])
+    known = isinstance(change, augment.PerImage) and change.name in augment.RECIPES
+    batches = loaders.train.batch_sampler
+    sampler = loaders.train.sampler if batches is None or type(batches) is BatchSampler else batches
+    return {
+        "data": loaders.name,
+        "classes": list(loaders.classes),
+        "training pictures": len(train),  # type: ignore[arg-type]  # it has a length
+        "validation pictures": len(val),  # type: ignore[arg-type]  # it has one, too
+        "the pictures (names, sizes or labels)": _hash(_examples(train, val)),
+        "the files trained on (seed, val_fraction)": _hash([plain(getattr(x, "indices", ())) for x in (train, val)]),
+        "size": loaders.size,
+        "stretch": getattr(images, "stretch", None),
+        "range of the pixels": repr(getattr(images, "values", None)),
+        "batch_size": loaders.train.batch_size,
+        "steps an epoch": len(loaders.train),
+        "sampler": type(sampler).__name__,
+        "the settings of the sampler": _hash(plain(sampler)),
+        "augment": augment.name_of(change),
+        "the code or settings of augment": _hash(None if known else plain(change)),
+        "mean and std": [list(getattr(transforms[0], name, ())) for name in ("mean", "std")],
+        "the transforms of validation": _hash(None if isinstance(val, Subset) else plain(transforms[1])),
+        "model": models.name_of(model),
+        "the trained layers": {name: list(tensor.shape) for name, tensor in trained_state(model).items()},
+        "the layers": _hash(re.sub(r" at 0x\w+", "", repr(model))),
+        "the frozen weights": _digest(value for value in model.parameters() if not value.requires_grad),
+        **dataclasses.asdict(config),
+    }
+
+
+def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy, on the CPU, of what training changes: trainable parameters and all buffers (batch norm's averages)."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    state = {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+
+
+def labels_of(data: Any) -> list[int]:
+    """The labels of a data set in its order, without looking at an image; empty where it does not keep them."""
+    if isinstance(data, torch.utils.data.Subset):
+        labels = labels_of(data.dataset)
+        return [labels[index] for index in data.indices] if labels else []
+    found = getattr(data, "labels", getattr(data, "targets", getattr(data, "tensors", ((),))[-1]))
+    return torch.as_tensor(found).tolist()
+
+
+def _base(data: Any) -> Any:
+    return _base(data.dataset) if isinstance(data, torch.utils.data.Subset) else data
+
+
+def _examples(*parts: Any) -> list[Any]:
+    """What tells the examples apart: names and sizes of their files, else their numbers; and the labels."""
+    found: set[str] = set()
+    for data in map(_base, parts):
+        paths = getattr(data, "paths", None) or [path for path, _ in getattr(data, "samples", ())]
+        if not paths:
+            return [plain(getattr(data, name, None)) for data in map(_base, parts) for name in ("tensors", "data")]
+        for path, label in zip(map(Path, paths), labels_of(data) or [-1] * len(paths), strict=True):
+            found.add(f"{path.parent.name}/{path.name} {_size(path)} {label}")
+    return sorted(found)
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:  # read, and gone since
+        return -1
+
+
+def _digest(tensors: Iterable[torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(repr(value).encode(errors="surrogateescape")).hexdigest()
+
+
+def plain(value: Any, inside: tuple[int, ...] = ()) -> object:
+    """``value`` as numbers and texts: of a function its code and all that it refers to, of an object its attributes and
+    the code of its class. No addresses in memory, and nothing of data sets and random generators."""
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return value
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return [list(value.shape), _digest([torch.as_tensor(value)])]
+    kind = getattr(value, "__qualname__", type(value).__qualname__)
+    if id(value) in inside or isinstance(value, Dataset | DataLoader | torch.Generator | ModuleType | type):
+        return kind
+    parts: list[object] = []
+    own = str(getattr(value, "__module__", "")).partition(".")[0] not in LIBRARIES
+    if isinstance(value, dict):
+        parts += value.items()
+    elif isinstance(value, list | tuple | range):
+        parts += value
+    elif isinstance(value, set | frozenset):
+        parts += sorted(value, key=repr)
+    elif isinstance(value, CodeType):
+        parts += [value.co_code, value.co_names, value.co_consts]
+    elif isinstance(value, MethodType):
+        parts += [value.__func__, value.__self__]
+    elif isinstance(value, functools.partial):
+        parts += [value.func, value.args, value.keywords]
+    elif isinstance(value, FunctionType) and own:
+        names = {name: value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__}
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        parts += [value.__code__, value.__defaults__, value.__kwdefaults__, cells, names]
+    elif not isinstance(value, FunctionType):
+        parts += [(name, each) for name, each in getattr(value, "__dict__", {}).items() if name not in INTERNAL]
+        parts += [each for each in vars(type(value)).values() if own and isinstance(each, FunctionType)]
+    return [kind, *(plain(each, (*inside, id(value))) for each in parts)]
+
+
+def _names(code: CodeType) -> list[str]:
+    """The names that a function looks up, those in its inner functions too."""
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return [*code.co_names, *(name for each in inner for name in _names(each))]
