@@ -7,6 +7,7 @@ import importlib
 import io
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -206,6 +207,110 @@ def test_worst_mistakes_come_worst_first(data: loaders.Loaders) -> None:
 def test_no_mistakes_to_show(data: loaders.Loaders) -> None:
     figure = plotting.worst_mistakes(evaluation([0, 1, 2], [0, 1, 2]), data.test.dataset, CLASSES)
     assert "No mistakes to show: every picture is classified correctly." in texts(figure)
+
+
+class Samples:
+    """As many samples as it takes for ``count`` classes, two of each, in place of a loaded folder."""
+
+    def __init__(self, count: int) -> None:
+        self.labels, self.indices = torch.arange(2 * count) % count, torch.arange(2 * count)
+        self.data = [(torch.full((3, 4, 4), int(label), dtype=torch.uint8), label) for label in self.labels]
+
+
+def test_many_classes_stay_on_a_page() -> None:
+    """120 classes, as dog breeds are: the most confused ones, with their true counts, and figures of a bounded size."""
+    breeds = [f"n{number:08}-breed {number}" for number in range(120)]
+    counts = torch.eye(120, dtype=torch.int64) * 9
+    counts[77, 118], counts[3, 50], counts[50, 3] = 8, 5, 4
+    counts[4, 5 : 5 + plotting.MOST_CONFUSED] = 1
+    result = Evaluation(88.0, 0.5, counts, torch.zeros(0, 120), torch.zeros(0, dtype=torch.int64))
+    figures = {
+        "confusion": plotting.confusion(result, breeds),
+        "samples": plotting.sample_grid(Samples(120), breeds, per_class=2, title="breeds"),
+        "bars": plotting.bars(dict.fromkeys(breeds, 3.0), title="correct of each class", unit="%"),
+        "map": plotting.picture_map(
+            torch.rand(120, 2), torch.rand(120, 3, 4, 4), torch.arange(120), breeds, title="features"
+        ),
+    }  # fmt: skip
+    for name, figure in figures.items():
+        assert max(figure.get_size_inches()) * 100 <= 3000, name
+    (axis,) = figures["confusion"].axes
+    shown = [breeds.index(label.get_text()) for label in axis.get_yticklabels()]
+    assert len(shown) == plotting.MOST_CONFUSED and {3, 50, 77, 118, 4} <= set(shown) and shown == sorted(shown)
+    written = {text.get_position(): int(text.get_text()) for text in axis.texts}
+    assert written == {(x, y): counts[a, b] for y, a in enumerate(shown) for x, b in enumerate(shown)}
+    at = shown.index(77), shown.index(118)
+    assert axis.images[0].get_array()[at] == pytest.approx(8 / 17), "the share of all of its pictures"
+    assert any("20 of 120 classes" in text for text in texts(figures["confusion"]))
+    assert "breed 77 for n00000118-breed 118 (8 times)" in figures["confusion"].alt
+    rows = [axis.get_title(loc="left") for axis in figures["samples"].axes if axis.get_title(loc="left")]
+    assert len(rows) == plotting.MOST_ROWS and (rows[0], rows[-1]) == (breeds[0], breeds[-1])
+    assert [axis.images[0].get_array()[0, 0, 0] for axis in figures["samples"].axes[-2:]] == [119 / 255] * 2
+    assert any("16 of 120 classes" in text for text in texts(figures["samples"]))
+    assert not figures["map"].axes[0].texts, "no names over each other"
+    no_mistakes = Evaluation(100.0, 0.5, torch.eye(120, dtype=torch.int64), torch.zeros(0, 120), result.labels)
+    assert "No mistakes" in plotting.confusion(no_mistakes, breeds).alt
+
+
+def named_figures(names: list[str]) -> dict[str, Figure]:
+    """Figures with class names as labels of an axis, titles, entries of a legend, and over the whole."""
+    images, numbers = torch.zeros(3, 3, 4, 4), np.ones((4, 4, 3))
+    return {
+        "confusion": plotting.confusion(MISTAKEN, names, title=names[0]),
+        "samples": plotting.sample_grid(Samples(3), names, per_class=2, title=names[1]),
+        "bars": plotting.bars(dict(zip(names, (3.0, -1.0, 2.0), strict=True)), title=names[2], unit="%"),
+        "prediction": plotting.prediction(numbers, [0.5, 0.3, 0.2], names, title=names[0]),
+        "gallery": plotting.gallery(dict(zip(names, images, strict=True)), title=names[0]),
+        "cam_overlay": plotting.cam_overlay(numbers, dict.fromkeys(names, torch.eye(3))),
+        "bands": plotting.bands({"": dict.fromkeys(names, [[1.0, 2.0], [2.0, 3.0]])}, (5, 80), log=True),
+        "curves": plotting.curves([history(name) for name in names]),
+    }
+
+
+def drawn(figure: Figure) -> Figure:
+    figure.savefig(io.BytesIO(), format="png", dpi=30)
+    return figure
+
+
+def test_long_names_lose_their_middle_and_nothing_else() -> None:
+    """Warnings are errors here: matplotlib says when names leave no room for the rest."""
+    alike = [f"{'they begin and end with the same words ' * 2}{n}{', to be told by a number' * 3}" for n in "abc"]
+    for names in (alike, ["a", "b", "W" * 200]):
+        for kind, figure in named_figures(names).items():
+            width, height = drawn(figure).get_size_inches()
+            box = figure.get_tightbbox()
+            assert min(box.x0, box.y0) > -0.1 and box.x1 < width + 0.1 and box.y1 < height + 0.1, f"{kind}: cut off"
+            for axis in figure.axes:
+                if axis.get_label() != "<colorbar>":
+                    assert axis.get_window_extent().width / figure.dpi > 0.08 * width, f"{kind}: room for what is drawn"
+                labels = [label.get_text() for label in axis.get_yticklabels()]
+                assert len(labels) == len(set(labels)), kind
+                if axis.get_title():
+                    room = width / axis.get_subplotspec().get_gridspec().ncols
+                    assert axis.title.get_window_extent().width / figure.dpi <= room, kind
+            assert "…" not in figure.alt, kind
+    short = drawn(plotting.confusion(MISTAKEN, ["cat", "dog", "c" * 30 + "d" * 30]))
+    assert [label.get_text() for label in short.axes[0].get_yticklabels()][:2] == ["cat", "dog"]
+    assert re.fullmatch("c+…d+", short.axes[0].get_yticklabels()[2].get_text())
+
+
+def test_names_of_any_alphabet_are_drawn() -> None:
+    """Bytes that are no UTF-8, dollars, another font of this machine: STIX comes with matplotlib."""
+    names = ["V\udcf6gel", r"10$ \\frac and 20$", "\N{LATIN SMALL LETTER D WITH PALATAL HOOK}og"]
+    for kind, figure in named_figures(names).items():
+        assert figure.alt.encode(), kind
+        written = " ".join(texts(drawn(figure)))
+        assert "V\N{REPLACEMENT CHARACTER}gel" in written and r"10$ \\frac and 20$" in written, kind
+    label = drawn(plotting.confusion(MISTAKEN, names)).axes[0].get_yticklabels()[2]
+    assert "STIXGeneral" in label.get_fontfamily()
+
+
+def test_letters_of_no_font_are_told_in_one_sentence() -> None:
+    names = ["\U0001b000\U0001b001", "\U0001b000", "dog"]
+    with pytest.warns(UserWarning) as told:
+        drawn(plotting.confusion(MISTAKEN, names))
+    (message,) = {str(warning.message) for warning in told}
+    assert "has the letters \U0001b000 \U0001b001: boxes stand for them. Install a font" in message
 
 
 def test_sample_grid_shows_pictures_of_each_class(data: loaders.Loaders) -> None:

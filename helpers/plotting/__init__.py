@@ -24,6 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from helpers.plotting.figure import Figure, readable
 from helpers.svg import BLUE, GREEN, ORANGE, PURPLE, SKY, screen
 from helpers.svg import VERMILION as RED
 from helpers.svg.screen import projector as projector  # plotting.projector() is what a lecturer calls
@@ -38,6 +39,8 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 STYLES = ("-", "--", ":", "-.")  # beside the colour, so that a line is known without it
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DPI = 90
+MOST_CLASSES, MOST_CONFUSED = 30, 20  # in a confusion matrix; of a larger one the most confused are shown
+MOST_ROWS = 16  # classes with samples
 TITLE, TEXT = 14, 12  # points: readable from the back row when a notebook is projected
 
 _ELSEWHERE = {  # file: figures that are found here too, loaded when they are asked for
@@ -56,12 +59,6 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(importlib.import_module(f"{__name__}.{file}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-class Figure(matplotlib.figure.Figure):
-    """A figure that is not displayed by itself, and carries its alternative text."""
-
-    alt: str = ""
 
 
 def show(figure: matplotlib.figure.Figure, *, alt: str | None = None) -> None:
@@ -124,7 +121,7 @@ def tiles(count: int, columns: int, *, width: float, height: float, title: str =
 
 def with_alt(figure: Figure, alt: str) -> Figure:
     """``figure``, carrying its alternative text."""
-    figure.alt = " ".join(alt.split())
+    figure.alt = " ".join(readable(alt).split())
     return figure
 
 
@@ -162,15 +159,22 @@ def legend_below(figure: Figure, handles: Mapping[str, Artist] | None = None, *,
 
 
 def sample_grid(part: Subset, classes: Sequence[str], *, per_class: int = 6, title: str = "") -> Figure:
-    """The first ``per_class`` pictures of every class, one row a class, as the network gets them."""
-    figure, axes = tiles(per_class * len(classes), per_class, width=1.4, height=1.65, title=title)
+    """The first ``per_class`` pictures of every class, one row a class, as the network gets them.
+
+    Of more than 16 classes it shows 16, spread evenly over the alphabet, and says so.
+    """
+    shown = sorted(set(np.linspace(0, len(classes) - 1, MOST_ROWS).round().astype(int).tolist()))
+    if len(shown) < len(classes):
+        title = f"{title}\n{len(shown)} of {len(classes)} classes".strip()
+    figure, axes = tiles(per_class * len(shown), per_class, width=1.4, height=1.65, title=title)
     labels = part.labels.numpy()
-    for row, name in enumerate(classes):
+    for row, label in enumerate(shown):
         first = row * per_class
-        for axis, index in zip(axes[first:], np.flatnonzero(labels == row)[:per_class], strict=False):
+        for axis, index in zip(axes[first:], np.flatnonzero(labels == label)[:per_class], strict=False):
             axis.imshow(picture(part, int(index)))
-        axes[first].set_title(name, loc="left", fontsize=TITLE)
-    return with_alt(figure, f"{per_class} sample pictures of each class: {', '.join(classes)}. {title}")
+        axes[first].set_title(classes[label], loc="left", fontsize=TITLE)
+    names = ", ".join(classes[label] for label in shown)
+    return with_alt(figure, f"{per_class} sample pictures of each class: {names}. {title}")
 
 
 def picture(part: Subset, index: int) -> np.ndarray:
@@ -211,20 +215,31 @@ def _course(history: History) -> str:
 
 
 def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = "") -> Figure:
-    """The confusion matrix with its counts: row = what it is, column = what the network said."""
+    """The confusion matrix with its counts: row = what it is, column = what the network said.
+
+    Of more than 30 classes it shows the 20 that are most often mistaken for each other, and says so. The colour is the
+    share of all pictures of the row's class.
+    """
     counts = evaluation.confusion.numpy()
-    height = 2.2 + 0.7 * len(classes)
-    heading = title or f"{evaluation.accuracy:.1f} % correct"
+    off = counts - np.diag(np.diag(counts))
+    heading, shown = title or f"{evaluation.accuracy:.1f} % correct", np.arange(len(classes))
+    if len(classes) > MOST_CLASSES:
+        pairs = np.transpose(np.unravel_index(off.argsort(axis=None, kind="stable")[::-1], off.shape))
+        shown = np.sort(list(dict.fromkeys(pairs.ravel().tolist()))[:MOST_CONFUSED])
+        heading += f"\n{len(shown)} of {len(classes)} classes: those most often mistaken for each other"
+    height = 2.2 + 0.7 * len(shown)
     figure, ((axis,),) = new_figure(max(height + 0.8, 5.5), height, title=heading)
-    axis.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*counts.shape):
-        colour = "white" if counts[row, column] > 0.5 * counts[row].sum() else "black"
-        axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=TITLE)
-    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(len(classes)), classes)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares[np.ix_(shown, shown)], cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(len(shown), len(shown)):
+        at = shown[row], shown[column]
+        colour = "white" if shares[at] > 0.5 else "black"
+        axis.text(column, row, str(counts[at]), ha="center", va="center", color=colour, fontsize=TITLE)
+    names = [classes[int(label)] for label in shown]
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(names)), names)
     axis.set_xlabel("the network says", fontsize=TEXT)
     axis.set_ylabel("it is", fontsize=TEXT)
-    off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(off.argmax(), off.shape)
     worst = f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)."
     worst = worst if off.max() else "No mistakes."
@@ -326,7 +341,7 @@ def bars(
     ends = [spread[name] if spread else (value, value) for name, value in values.items()]
     lows, highs = np.transpose(ends)
     whiskers = np.stack([means - lows, highs - means]).clip(min=0)  # the mean of equal numbers may differ in rounding
-    figure, ((axis,),) = new_figure(9, 1.4 + 0.5 * len(names), title=title)
+    figure, ((axis,),) = new_figure(9, 1.4 + (0.5 if len(names) <= MOST_CLASSES else 0.22) * len(names), title=title)
     drawn = axis.barh(names, means, xerr=whiskers if spread else None, color=BLUE, capsize=4)
     for name, bar in zip(names, drawn, strict=True):
         if name in apart:

@@ -16,6 +16,7 @@ from torch import Tensor
 from helpers.loaders import as_image
 from helpers.plotting import (
     BLUE,
+    MOST_CLASSES,
     ORANGE,
     RED,
     TEXT,
@@ -196,17 +197,20 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: f
 def picture_map(
     points: Tensor, images: Tensor, labels: Tensor, classes: Sequence[str], *, title: str = ""
 ) -> Figure:
-    """``images`` ``(N, 3, H, W)``, normalised, drawn small at ``points`` ``(N, 2)``, framed in their class's colour."""
+    """``images`` ``(N, 3, H, W)``, normalised, drawn small at ``points`` ``(N, 2)``, framed in their class's colour.
+
+    The names of the classes stand in the middle of their images, where there are at most 30 classes.
+    """
     figure, ((axis,),) = new_figure(9, 7, title=title)
     spots = points.cpu().numpy()
     for spot, image, label in zip(spots, images, labels.tolist(), strict=True):
         frame = {"edgecolor": look(label)["color"], "lw": 2.5, "facecolor": "none"}
         box = OffsetImage(as_image(image[None]).numpy(), zoom=26 / image.shape[1])
         axis.add_artist(AnnotationBbox(box, spot, pad=0.1, bboxprops=frame))
-    for label, name in enumerate(classes):
+    for label in labels.unique().tolist() if len(classes) <= MOST_CLASSES else ():
         middle = spots[labels.cpu().numpy() == label].mean(axis=0)
         frame = {"edgecolor": look(label)["color"], "facecolor": "white", "boxstyle": "round"}
-        axis.annotate(name, middle, ha="center", va="center", fontsize=TITLE, bbox=frame, zorder=9)
+        axis.annotate(classes[label], middle, ha="center", va="center", fontsize=TITLE, bbox=frame, zorder=9)
     low, high = spots.min(axis=0), spots.max(axis=0)
     margin = 0.06 * (high - low) + 1e-9
     axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
