@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from helpers import models
 from helpers.dissect import trace
+from helpers.models.copies import unwrapped
 
 Swap = Callable[[Tensor], Tensor]
 POOLING = nn.modules.pooling._AvgPoolNd | nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AdaptiveAvgPoolNd
@@ -29,6 +30,7 @@ def nodes(model: nn.Module) -> list[str]:
     "layer1.0.add", "max_pool2d_1". Modules that contain others ("features", "layer1.0") can be looked at too. Where
     torch.fx cannot trace ``forward``, the modules without children.
     """
+    model = unwrapped(model)
     with models.evaluating(model):
         calls = _calls(model)
     if calls is not None:
@@ -40,6 +42,7 @@ def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
     """What ``node`` puts out for ``images`` ``(N, 3, H, W)``: ``(N, C, h, w)``, or ``(N, features)``, on the CPU.
 
     A copy: an in-place ReLU that follows in the network does not change it. ``node`` is a name out of ``nodes(model)``.
+    Maps with the channels behind (Swin) are turned round; the tokens of a transformer stay ``(N, tokens, features)``.
 
     Raises:
         ValueError: no such node (the message names close ones), or it puts out no tensor.
@@ -50,9 +53,10 @@ def feature_maps(model: nn.Module, images: Tensor, node: str) -> Tensor:
         kept.append(output.clone())
         return output
 
+    model = unwrapped(model)
     with models.evaluating(model, grad=False):
         _forward_through(model, images.to(_device_of(model)), node, keep)
-    return kept[0].cpu()
+    return _channels_first(kept[0], model, images, node).cpu()
 
 
 def dead_share(maps: Tensor) -> float:
@@ -98,8 +102,9 @@ def top_k(model: nn.Module, image: Tensor, categories: Sequence[str], k: int = 5
     ``categories`` are names in the order of the outputs, for example ``weights.meta["categories"]``.
     """
     _check_single(image)
+    model = unwrapped(model)
     with models.evaluating(model, grad=False):
-        probabilities = model(image.to(_device_of(model)))[0].softmax(dim=0).cpu()
+        probabilities = models.scores_of(model(image.to(_device_of(model))))[0].softmax(dim=0).cpu()
     if len(categories) != len(probabilities):
         raise ValueError(f"There are {len(categories)} categories, but the network has {len(probabilities)} outputs.")
     values, indices = probabilities.topk(min(k, len(categories)))
@@ -123,6 +128,7 @@ def grad_cam(model: nn.Module, image: Tensor, class_index: int, node: str | None
     Raises:
         ValueError: no such class or node, or its output is not ``(1, C, h, w)``.
     """
+    model = unwrapped(model)
     node = node or cam_node(model, image)
     score, maps = _score_and_maps(model, image, class_index, node)
     gradient = None
@@ -130,6 +136,7 @@ def grad_cam(model: nn.Module, image: Tensor, class_index: int, node: str | None
         (gradient,) = torch.autograd.grad(score, maps, allow_unused=True)  # leaves the .grad of the weights alone
     if gradient is None:
         raise ValueError(f"The score does not depend on the node {node!r}, so there is no gradient for it.")
+    gradient, maps = (_channels_first(values, model, image, node) for values in (gradient, maps))
     weights = gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1): how much each map speaks for the class
     return F.relu((weights * maps.detach()).sum(dim=1))[0].cpu()
 
@@ -144,9 +151,11 @@ def _score_and_maps(model: nn.Module, image: Tensor, class_index: int, node: str
         return kept[0].clone()  # an in-place ReLU that follows works on the copy
 
     with torch.inference_mode(False), models.evaluating(model, grad=True):
-        scores = _forward_through(model, image.detach().clone().to(_device_of(model)), node, start_here)
+        output = _forward_through(model, image.detach().clone().to(_device_of(model)), node, start_here)
+        scores = models.scores_of(output)
         if kept[0].ndim != 4:
-            raise ValueError(f"Grad-CAM needs maps (1, C, h, w); {node!r} puts out {tuple(kept[0].shape)}.")
+            tokens = " Tokens of a transformer have no place in the picture." if kept[0].ndim == 3 else ""
+            raise ValueError(f"Grad-CAM needs maps (1, C, h, w); {node!r} puts out {tuple(kept[0].shape)}.{tokens}")
         if not 0 <= class_index < scores.shape[1]:
             raise ValueError(f"class_index={class_index} must be from 0 to {scores.shape[1] - 1}, the last output.")
         return scores[0, class_index], kept[0]
@@ -156,27 +165,45 @@ def cam_node(model: nn.Module, image: Tensor) -> str:
     """The node that Grad-CAM takes by default: the last one that has maps of the last convolution's size.
 
     That is "features.11" in AlexNet (the ReLU before the last pooling), "layer4" in a ResNet. The head is left out,
-    even where it holds a convolution as in SqueezeNet. ``image`` is ``(1, 3, H, W)``.
+    even where it holds a convolution as in SqueezeNet. Where attention follows (Swin) it is the last node with maps.
+    ``image`` is ``(1, 3, H, W)``.
 
     Raises:
-        ValueError: no convolution before the head.
+        ValueError: no convolution before the head, or behind it tokens only.
     """
+    model = unwrapped(model)
     seen = _outputs(model, image)
-    places = [i for i, (_, module, _) in enumerate(seen) if isinstance(module, nn.Conv2d)]
+    names = [name for name, _, _ in seen]
+    maps = [
+        i
+        for i, (name, module, shape) in enumerate(seen)
+        if len(shape) == 4 and names.count(name) == 1 and not isinstance(module, POOLING)
+    ]
+    places = [i for i, (_, module, shape) in enumerate(seen) if isinstance(module, nn.Conv2d) and len(shape) == 4]
+    places = [i for i in places if _spread(seen[i][2])] or places  # a gate's convolution has maps of 1x1
     if not places:
         raise ValueError(f"{models.name_of(model)} calls no convolution before its head: name a node to look at.")
-    last, _, size = seen[places[-1]]
-    names = [name for name, _, _ in seen]
-    candidates = [
-        name
-        for name, module, shape in seen[places[-1] :]
-        if shape == size and names.count(name) == 1 and not isinstance(module, POOLING)
-    ]
-    return candidates[-1] if candidates else last
+    last, size = places[-1], seen[places[-1]][2][2:]
+    last = max([last, *(i for i in maps if i > last and seen[i][2][2:] == size)])
+    behind = [i for i, (_, module, shape) in enumerate(seen) if i > last and _spread(shape)]
+    if any(isinstance(seen[i][1], nn.Linear) for i in behind):
+        found = [i for i in behind if i in maps]
+        if not found:
+            raise ValueError(
+                f"Behind {names[last]}, its last maps, {models.name_of(model)} goes on with tokens, so there are no "
+                "maps to weight for a class: Grad-CAM is made for convolutional networks."
+            )
+        last = found[-1]
+    return names[last]
+
+
+def _spread(shape: torch.Size) -> bool:
+    """Whether an output has several places, wherever the channels stand."""
+    return len(shape) > 2 and shape[1:-1].numel() > 1 and shape[2:].numel() > 1
 
 
 def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, torch.Size]]:
-    """Every call of a module before the head, as it ends: name, module, (h, w); those that put out maps."""
+    """Every call of a module before the head, as it ends: name, module, shape; those that put out a tensor."""
     try:
         head = models.head_name(model)
     except ValueError:  # a network of one's own, with other names
@@ -185,8 +212,8 @@ def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, torc
     seen: list[tuple[str, nn.Module, torch.Size]] = []
 
     def note(module: nn.Module, inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4:
-            seen.append((names[module], module, output.shape[2:]))
+        if isinstance(output, Tensor):
+            seen.append((names[module], module, output.shape))
 
     with models.evaluating(model, grad=False), contextlib.ExitStack() as hooks:
         for module in names:
@@ -219,8 +246,31 @@ def _calls(model: nn.Module) -> dict[str, fx.Node] | None:
         return None
 
 
-def _forward_through(model: nn.Module, images: Tensor, node: str, swap: Swap) -> Tensor:
-    """The scores of ``images``, with the output of ``node`` replaced by what ``swap`` makes of it.
+def _channels_first(maps: Tensor, model: nn.Module, images: Tensor, node: str) -> Tensor:
+    """Maps ``(N, C, h, w)``, turned round where the node has them as (N, h, w, C).
+
+    That is told by the sides of the images; where these fit both ways, by what grows when the images become wider.
+    """
+    if maps.ndim != 4 or images.ndim != 4:
+        return maps
+    (_, a, b, c), (height, width) = maps.shape, images.shape[2:]
+    as_first, as_last = (abs(h * width - w * height) <= max(height, width) for h, w in ((b, c), (a, b)))
+    if as_first == as_last:
+        wider: list[Tensor] = []
+
+        def keep(output: Tensor) -> Tensor:
+            wider.append(output)
+            return output
+
+        with contextlib.suppress(Exception), models.evaluating(model, grad=False):  # it may not take other sizes
+            padded = F.pad(images[:1].to(_device_of(model)), (0, width))
+            _forward_through(model, padded, node, keep)
+        as_last = bool(wider) and wider[0].shape[2] != b and wider[0].shape[3] == c
+    return maps.permute(0, 3, 1, 2) if as_last else maps
+
+
+def _forward_through(model: nn.Module, images: Tensor, node: str, swap: Swap) -> Any:
+    """What comes out for ``images``, with the output of ``node`` replaced by what ``swap`` makes of it.
 
     Raises:
         ValueError: no such node, or it does not put out a tensor.
@@ -233,7 +283,7 @@ def _forward_through(model: nn.Module, images: Tensor, node: str, swap: Swap) ->
     return _Interpreter(model, found[node], swap).run(images)
 
 
-def _hooked(model: nn.Module, images: Tensor, node: str, swap: Swap) -> Tensor:
+def _hooked(model: nn.Module, images: Tensor, node: str, swap: Swap) -> Any:
     calls = 0
 
     def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:

@@ -64,7 +64,7 @@ def watch(
     with models.evaluating(model, grad=True), _same_buffers(model), contextlib.ExitStack() as hooks:
         for module in names:
             hooks.enter_context(module.register_forward_hook(note))
-        loss = F.cross_entropy(model.train(training)(images), labels)
+        loss = F.cross_entropy(models.scores_of(model.train(training)(images)), labels)
         outputs = [output for _, output in seen]
         gradients = torch.autograd.grad(loss, outputs, allow_unused=True) if seen else ()
     if not seen:
