@@ -17,7 +17,7 @@ import errno
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 KIT_NAME = "cnn-course-kit"
 DRIVE_FOLDER = Path("/content/drive/MyDrive")
@@ -122,14 +122,25 @@ def free_memory() -> int:
 
 
 def _left_in_container(root: Path) -> Iterator[int]:
-    """Limit minus usage in bytes, where there is a limit. Files that the system only caches do not count as usage."""
-    for limit, usage, cached in (
-        (root / "memory.max", root / "memory.current", "inactive_file"),
-        (root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes", "total_inactive_file"),
+    """Limit minus usage in bytes, where there is a limit. Files that the system only caches do not count as usage.
+
+    A container sees its own group as ``root``; a service (JupyterHub starts one a user) is in a group below it.
+    """
+    groups = {""}
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            own = PurePosixPath(line.split(":", 2)[-1].lstrip("/"))
+            groups |= {"" if str(group) == "." else str(group) for group in (own, *own.parents)}
+    for folder, limit, usage, cached in (
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
-        with contextlib.suppress(OSError, ValueError, KeyError):  # no such version of cgroups, or the limit is "max"
-            counts = dict(line.split() for line in limit.with_name("memory.stat").read_text().splitlines())
-            yield int(limit.read_text()) - int(usage.read_text()) + int(counts[cached])
+        for group in (root / folder / name for name in groups):
+            with contextlib.suppress(OSError, ValueError):  # no such version of cgroups, or the limit is "max"
+                left = int((group / limit).read_text()) - int((group / usage).read_text())
+                with contextlib.suppress(OSError, KeyError):
+                    left += int(dict(line.split() for line in (group / "memory.stat").read_text().splitlines())[cached])
+                yield left
 
 
 @contextlib.contextmanager

@@ -89,6 +89,23 @@ def test_a_container_may_allow_less_than_the_machine_has(files, left, tmp_path):
     assert list(machine._left_in_container(tmp_path)) == ([] if left is None else [left])
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_group_within_groups_has_the_limits_of_all(version, tmp_path, monkeypatch):
+    """As of a service that JupyterHub starts for a user; without memory.stat nothing is known of the cache."""
+    read = Path.read_text
+    line = {1: "4:memory:/system.slice/jupyter-ada.service", 2: "0::/system.slice/jupyter-ada.service"}[version]
+    monkeypatch.setattr(
+        Path, "read_text", lambda self: f"1:name=systemd:/\n{line}\n" if "/proc/" in str(self) else read(self)
+    )
+    limit, usage = {1: ("limit_in_bytes", "usage_in_bytes"), 2: ("max", "current")}[version]
+    root = tmp_path / "memory" if version == 1 else tmp_path
+    for group, most, used in (("system.slice", 9000, 1000), ("system.slice/jupyter-ada.service", 700, 200)):
+        (root / group).mkdir(parents=True)
+        (root / group / f"memory.{limit}").write_text(f"{most}\n")
+        (root / group / f"memory.{usage}").write_text(f"{used}\n")
+    assert sorted(machine._left_in_container(tmp_path)) == [500, 8000]
+
+
 def test_the_smaller_one_counts(monkeypatch):
     whole = machine.free_memory()
     monkeypatch.setattr(machine, "_left_in_container", lambda root: iter([12_345]))

@@ -99,10 +99,12 @@ def image_folder(
     plain = Preprocess(mean=tuple(mean), std=tuple(std))
     changed = replace(plain, augment=augmentation.recipe(augment, size=size))
     everything = torch.arange(len(data["test"]))
+    workers = 0 if in_memory else _workers(batch_size * 3 * size**2)
+    options = {"batch_size": batch_size, "seed": seed, "workers": workers}
     return Loaders(
-        train=_loader(data["train"], train, changed, batch_size=batch_size, shuffle=True, seed=seed),
-        val=_loader(data["train"], val, plain, batch_size=batch_size, shuffle=False, seed=seed),
-        test=_loader(data["test"], everything, plain, batch_size=batch_size, shuffle=False, seed=seed),
+        train=_loader(data["train"], train, changed, shuffle=True, **options),
+        val=_loader(data["train"], val, plain, shuffle=False, **options),
+        test=_loader(data["test"], everything, plain, shuffle=False, **options),
         classes=classes,
         name=printable(folder.name),
         size=size,
@@ -215,8 +217,7 @@ class _ReadAhead(DataLoader[Any]):
     """Workers read the files and hand over uint8, a quarter of float32; normalised in this process, as it comes."""
 
     def __iter__(self) -> Any:
-        batches = super().__iter__()
-        return self._normalised(batches) if self.num_workers else batches
+        return self._normalised(super().__iter__())
 
     def _normalised(self, batches: Iterator[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         try:
@@ -227,17 +228,16 @@ class _ReadAhead(DataLoader[Any]):
 
 
 def _loader(
-    data: LazyImages, indices: Tensor, transform: Preprocess, *, batch_size: int, shuffle: bool, seed: int
+    data: LazyImages, indices: Tensor, transform: Preprocess, *, batch_size: int, shuffle: bool, seed: int, workers: int
 ) -> DataLoader[Any]:
-    is_read = isinstance(data, DecodedImages)
-    return (DataLoader if is_read else _ReadAhead)(
+    return (_ReadAhead if workers else DataLoader)(
         Subset(data, indices, transform),
         batch_size=batch_size,
         shuffle=shuffle,
         # With a generator of its own, a pass over the images leaves torch's global one alone.
         generator=torch.Generator().manual_seed(seed),
         collate_fn=as_it_is,
-        num_workers=0 if is_read else _workers(batch_size * 3 * data.size**2),
+        num_workers=workers,
         # Batch norm cannot work with a single image, so one that is left over waits for the next epoch.
         drop_last=shuffle and len(indices) > batch_size and len(indices) % batch_size == 1,
     )
@@ -273,7 +273,17 @@ def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
             raise FileNotFoundError(
                 printable(f"{folder} has no folder {split!r}. It must hold train/<class>/ and test/<class>/. {advice}.")
             )
-    files = {split: _of_one_split(folder / split) for split in ("train", "test")}
+    files: dict[str, dict[str, list[Path]]] = {"train": {}, "test": {}}
+    others: dict[str, list[Path]] = {}
+    for split, found in files.items():
+        for name, folders in pictures.class_folders(folder / split).items():
+            every = [path for each in folders for path in pictures.list_files(each)]
+            found[name] = [path for path in every if pictures.is_picture_name(path.name)]
+            others[f"{split}/{name}"] = [path for path in every if not pictures.is_picture_name(path.name)]
+        if deeper := pictures.one_level_down(found, folder / split):
+            if len(found) == 1:
+                raise PictureError(deeper)
+            _warn(deeper)
     train, test = (set(found) for found in files.values())
     if not train:
         sentence = f"{folder / 'train'} holds no class folders: put the pictures of each class in one."
@@ -283,31 +293,20 @@ def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
             f"train and test must hold the same classes. Only in train: {sorted(train - test) or 'none'}, "
             f"only in test: {sorted(test - train) or 'none'}." + f" {pictures.UNLABELLED}" * train.isdisjoint(test)
         )
-    for split, found in files.items():
-        for name in (name for name, paths in found.items() if not paths):
-            folders = pictures.class_folders(folder / split)[name]
-            rest = pictures.left_out(path for each in folders for path in pictures.list_files(each))
-            what = f"but other files: {rest}" if rest else "it is empty: add some, or remove the folder."
-            raise PictureError(f"The class folder {folder / split / name} holds no pictures that count, {what}")
+    for name, rest in others.items():
+        split, label = name.split("/")
+        if not files[split][label]:
+            what = (
+                f"but other files: {pictures.left_out(rest)}"
+                if rest
+                else "it is empty: add some, or remove the folder."
+            )
+            raise PictureError(f"The class folder {folder / name} holds no pictures that count, {what}")
+    if photos := pictures.left_out((path for rest in others.values() for path in rest), only_photos=True):
+        _warn(f"Left out of {folder}: {photos}")
     if len(train) == 1:
         _warn(f"{folder} has a single class, {min(train)}: every answer is right, 100 % accuracy means nothing.")
     return files
-
-
-def _of_one_split(folder: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    others = []
-    for name, folders in pictures.class_folders(folder).items():
-        files = [path for each in folders for path in pictures.list_files(each)]
-        found[name] = [path for path in files if pictures.is_picture_name(path.name)]
-        others += [path for path in files if not pictures.is_picture_name(path.name)]
-    deeper = pictures.one_level_down(found, folder)
-    if deeper and len(found) == 1:
-        raise PictureError(deeper)
-    photos = pictures.left_out(others, only_photos=True)
-    for sentence in filter(None, (deeper, photos and f"Left out of {folder}: {photos}")):
-        _warn(sentence)
-    return found
 
 
 def _warn(sentence: str) -> None:
