@@ -220,7 +220,7 @@ def test_split_root_of_several_takes_the_named_one(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "sentence"),
     [
-        (below("a/b/c/"), "no folder in it holds both train/ and test/; it contains a/$"),
+        (below("a/b/c/"), "no folder in it holds both train/ and test/; it contains a/b/c/test/, a/b/c/train/$"),
         ({"train/cat/1.jpg": b"", "val/cat/1.jpg": b"", "words.txt": b""}, "it contains train/, val/, words.txt$"),
         ({f"{n}.jpg": b"" for n in range(9)}, "it contains 0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, 5.jpg and 3 more$"),
         ({"__MACOSX/a": b""}, "it contains nothing$"),

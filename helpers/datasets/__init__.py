@@ -212,11 +212,12 @@ def _folders(base: Path) -> list[Path]:
 
 
 def _drive_folders() -> list[Path]:
-    with contextlib.suppress(OSError):  # a mount that has died
-        if machine.DRIVE_FOLDER.is_dir():
-            tops = (machine.DRIVE_FOLDER, drive.persist())
-            return [folder for top in tops for folder in (top, top / "datasets")]
-    return []
+    if not os.path.isdir(machine.DRIVE_FOLDER):  # False on a mount that has died, too
+        return []
+    tops = [machine.DRIVE_FOLDER]
+    with contextlib.suppress(OSError):  # a Drive that can only be read has no folder of the kit
+        tops.append(drive.persist())
+    return [folder for top in tops for folder in (top, top / "datasets")]
 
 
 def _on_drive(path: Path) -> bool:

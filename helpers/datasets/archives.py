@@ -117,7 +117,10 @@ def split_root(folder: str | Path, *, name: str = "") -> Path:
             return named[0]
         if named:
             raise ArchiveError(f"it holds several data sets: {', '.join(path.name for path in named)}")
-    found = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    top = folder
+    while len(inside := sorted(top.iterdir())) == 1 and inside[0].is_dir():
+        top = inside[0]
+    found = [path.relative_to(folder).as_posix() + "/" * path.is_dir() for path in inside]
     more = f" and {len(found) - 6} more" if len(found) > 6 else ""
     raise ArchiveError(
         f"no folder in it holds both train/ and test/; it contains {', '.join(found[:6]) or 'nothing'}{more}"

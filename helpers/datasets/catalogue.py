@@ -50,14 +50,11 @@ class DataSet:
         for split in ("train", "test"):
             if split not in counts:
                 return f"it has no folder {split}/"
-            there = [each for each, count in counts[split].items() if count]
-            missing = [each for each in self.classes if each not in there]
-            if self.least_classes:  # a class of the other split is missing, or too few are there
-                missing = sorted(
-                    {each for split in counts.values() for each, count in split.items() if count} - {*there}
-                )
-                missing = missing or ["enough classes"] * (len(there) < self.least_classes)
-            if missing:
+            there = {each for each, count in counts[split].items() if count}
+            if len(there) < self.least_classes:
+                return f"{split}/ has pictures of {len(there)} classes, where {self.least_classes} or more are expected"
+            any_names = sorted({each for split in counts.values() for each, count in split.items() if count})
+            if missing := [each for each in (any_names if self.least_classes else self.classes) if each not in there]:
                 names = ", ".join(counts[split]) or "none"
                 return f"{split}/ has no pictures of {', '.join(missing)} (class folders there: {names})"
         return ""
@@ -70,13 +67,11 @@ class DataSet:
         told = []
         if (train, test) != expected:
             told.append(
-                f"it has {train} training and {test} test pictures, where {expected[0]} and {expected[1]} are expected"
+                "it has {} training and {} test pictures, where {} and {} are expected".format(train, test, *expected)
             )
         if classes != sorted(self.classes):
-            told.append(
-                f"it has {len(classes)} classes ({', '.join(classes)}), where {len(self.classes)} are expected "
-                f"({', '.join(self.classes)})"
-            )
+            mine, wanted = (f"the {len(names)} classes {', '.join(names)}" for names in (classes, self.classes))
+            told.append(f"it has {mine}, where {wanted} are expected")
         return "; ".join(told)
 
 
