@@ -36,7 +36,7 @@ from helpers.training.config import (
     build_schedule,
 )
 from helpers.training.errors import TrainingError, with_sentences
-from helpers.training.identity import identity, labels_of, trained_state
+from helpers.training.identity import identity, trained_state
 from helpers.training.progress import Progress
 
 __all__ = [
@@ -280,12 +280,7 @@ def _scores(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     if scores.dim() != 2 or len(scores) != len(images):
         raise ValueError(
             f"For {len(images)} pictures the network gives {tuple(scores.shape)}, and not ({len(images)}, classes). "
-            + (
-                "Take the mean of the maps or put them in a row before the last layer: nn.AdaptiveAvgPool2d(1), "
-                "nn.Flatten(), nn.Linear(..., classes)."
-                if scores.dim() > 2
-                else "Keep the pictures apart in forward, x.flatten(1), and let the last layer give all classes."
-            )
+            "Put the maps of each picture in a row, nn.Flatten() or x.flatten(1), and end in nn.Linear(..., classes)."
         )
     return scores
 
@@ -307,7 +302,7 @@ def _check(model: nn.Module, loaders: Loaders, groups: list[dict[str, Any]]) -> 
             f"The network has {scores.shape[1]} outputs and {loaders.name} has {len(loaders.classes)} classes: give it "
             f"a new last layer with models.replace_head(model, {len(loaders.classes)})."
         )
-    return errors.doubts(loaders.classes, labels_of(loaders.val.dataset), scores)
+    return errors.doubts(loaders.classes, loaders.val.dataset, scores)
 
 
 def _check_finite(loss: float, history: History) -> None:

@@ -29,11 +29,12 @@ def with_sentences(function: F) -> F:
     """``function(model, loaders, ...)``, but with TrainingError in place of what torch raises in a pass of it."""
 
     @functools.wraps(function)
-    def call(model: nn.Module, data: Any, *args: Any, **options: Any) -> Any:
+    def call(model: nn.Module, *args: Any, **options: Any) -> Any:
         try:
-            return function(model, data, *args, **options)
+            return function(model, *args, **options)
         except (RuntimeError, ValueError, IndexError, MemoryError) as error:
             own = isinstance(error, TrainingError | getattr(torch.distributed, "DistError", TrainingError))
+            data = args[0] if args else options.get("loaders", options.get("loader"))
             sentence = None if own else _explained(error, model, data)
             if sentence is None:
                 raise
@@ -107,22 +108,21 @@ def _forget_tensors(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def doubts(classes: list[str], labels: list[int], scores: torch.Tensor) -> list[str]:
-    """Why the accuracy of a network with these ``scores`` (N, classes) could mean nothing, where it is validated on
-    images of these ``labels``."""
-    found = []
+def doubts(classes: list[str], data: Any, scores: torch.Tensor) -> list[str]:
+    """Why the accuracy on ``data`` of a network that gives ``scores`` (N, classes) could mean nothing."""
+    found, labels, count = [], getattr(data, "labels", torch.arange(len(classes))), len(data)
     missing = [name for label, name in enumerate(classes) if label not in labels]
     if len(classes) == 1:
         found.append(f"There is a single class, {classes[0]}: every network is right in 100 % of the pictures.")
-    elif labels and missing:
+    elif missing:
         found.append(
             f"There is no picture of {', '.join(missing)} to validate on, and the accuracy says nothing about "
             f"{'it' if len(missing) == 1 else 'them'}: give image_folder more pictures or a larger val_fraction."
         )
-    if labels and len(labels) < FEW:
+    if count < FEW:
         found.append(
-            f"There are only {len(labels)} pictures to validate on, so that chance decides which epoch is best: one "
-            f"picture is {100 / len(labels):.0f} %. Give image_folder more pictures or a larger val_fraction."
+            f"There are only {count} pictures to validate on, so that chance decides which epoch is best: one "
+            f"picture is {100 / count:.0f} %. Give image_folder more pictures or a larger val_fraction."
         )
     if _are_probabilities(scores):
         found.append(

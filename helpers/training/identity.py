@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -27,31 +25,30 @@ INTERNAL = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}  #
 
 def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> dict[str, Any]:
     """All that decides how a training run goes, under names that a sentence can use."""
-    train, val = loaders.train.dataset, loaders.val.dataset
+    loader, train, val = loaders.train, loaders.train.dataset, loaders.val.dataset
     images = train.data if isinstance(train, Subset) else None
-    transforms = [getattr(data, "transform", getattr(_base(data), "transform", None)) for data in (train, val)]
-    change = getattr(transforms[0], "augment", transforms[0])
+    transform = getattr(train, "transform", getattr(_base(train), "transform", None))
+    change = getattr(transform, "augment", transform)
     known = isinstance(change, augment.PerImage) and change.name in augment.RECIPES
-    batches = loaders.train.batch_sampler
-    sampler = loaders.train.sampler if batches is None or type(batches) is BatchSampler else batches
+    own_batches = loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler
+    sampler = loader.batch_sampler if own_batches else loader.sampler
     return {
         "data": loaders.name,
         "classes": list(loaders.classes),
         "training pictures": len(train),  # type: ignore[arg-type]  # it has a length
         "validation pictures": len(val),  # type: ignore[arg-type]  # it has one, too
-        "the pictures (names, sizes or labels)": _hash(_examples(train, val)),
+        "the pictures (names, sizes or labels)": _hash(sorted(_contents(train) + _contents(val))),
         "the files trained on (seed, val_fraction)": _hash([plain(getattr(x, "indices", ())) for x in (train, val)]),
         "size": loaders.size,
         "stretch": getattr(images, "stretch", None),
         "range of the pixels": repr(getattr(images, "values", None)),
-        "batch_size": loaders.train.batch_size,
-        "steps an epoch": len(loaders.train),
+        "batch_size": loader.batch_size,
+        "steps an epoch": len(loader),
         "sampler": type(sampler).__name__,
         "the settings of the sampler": _hash(plain(sampler)),
         "augment": augment.name_of(change),
         "the code or settings of augment": _hash(None if known else plain(change)),
-        "mean and std": [list(getattr(transforms[0], name, ())) for name in ("mean", "std")],
-        "the transforms of validation": _hash(None if isinstance(val, Subset) else plain(transforms[1])),
+        "mean and std": [list(getattr(transform, name, ())) for name in ("mean", "std")],
         "model": models.name_of(model),
         "the trained layers": {name: list(tensor.shape) for name, tensor in trained_state(model).items()},
         "the layers": _hash(re.sub(r" at 0x\w+", "", repr(model))),
@@ -67,36 +64,17 @@ def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
 
 
-def labels_of(data: Any) -> list[int]:
-    """The labels of a data set in its order, without looking at an image; empty where it does not keep them."""
-    if isinstance(data, torch.utils.data.Subset):
-        labels = labels_of(data.dataset)
-        return [labels[index] for index in data.indices] if labels else []
-    found = getattr(data, "labels", getattr(data, "targets", getattr(data, "tensors", ((),))[-1]))
-    return torch.as_tensor(found).tolist()
-
-
 def _base(data: Any) -> Any:
     return _base(data.dataset) if isinstance(data, torch.utils.data.Subset) else data
 
 
-def _examples(*parts: Any) -> list[Any]:
-    """What tells the examples apart: names and sizes of their files, else their numbers; and the labels."""
-    found: set[str] = set()
-    for data in map(_base, parts):
-        paths = getattr(data, "paths", None) or [path for path, _ in getattr(data, "samples", ())]
-        if not paths:
-            return [plain(getattr(data, name, None)) for data in map(_base, parts) for name in ("tensors", "data")]
-        for path, label in zip(map(Path, paths), labels_of(data) or [-1] * len(paths), strict=True):
-            found.add(f"{path.parent.name}/{path.name} {_size(path)} {label}")
-    return sorted(found)
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:  # read, and gone since
-        return -1
+def _contents(data: Any) -> list[str]:
+    """Of every image its class and name, the size of its file, and its label; of another data set its attributes."""
+    data = _base(data)
+    if not isinstance(data, Subset):
+        return [repr(plain(vars(data)))]
+    sizes = (path.stat().st_size if path.exists() else 0 for path in data.paths)
+    return [f"{each[0].parts[-2:]} {each[1:]}" for each in zip(data.paths, sizes, data.labels.tolist(), strict=True)]
 
 
 def _digest(tensors: Iterable[torch.Tensor]) -> str:
@@ -130,10 +108,8 @@ def plain(value: Any, inside: tuple[int, ...] = ()) -> object:
         parts += sorted(value, key=repr)
     elif isinstance(value, CodeType):
         parts += [value.co_code, value.co_names, value.co_consts]
-    elif isinstance(value, MethodType):
-        parts += [value.__func__, value.__self__]
-    elif isinstance(value, functools.partial):
-        parts += [value.func, value.args, value.keywords]
+    elif isinstance(value, MethodType | functools.partial):
+        parts += value.__reduce__()
     elif isinstance(value, FunctionType) and own:
         names = {name: value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__}
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
