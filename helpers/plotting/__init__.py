@@ -66,7 +66,7 @@ def show(figure: matplotlib.figure.Figure, *, alt: str | None = None) -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    text = alt or (figure.alt if isinstance(figure, Figure) else "")
+    text = readable(alt or (figure.alt if isinstance(figure, Figure) else ""))
     if not text:
         raise ValueError("This figure has no alternative text yet: show(figure, alt='what one sees in it').")
     image = base64.b64encode(_png(figure)).decode()

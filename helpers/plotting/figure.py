@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import unicodedata
 import warnings
@@ -40,8 +39,7 @@ class Figure(matplotlib.figure.Figure):
         if missing:
             warnings.warn(
                 f"No font of this machine has the letters {' '.join(missing[:20])}: boxes stand for them. Install a "
-                "font that has them (on Colab: !apt-get -qq install fonts-noto-cjk fonts-noto-core) and run the cell "
-                "again.", stacklevel=2,
+                "font with them (on Colab: !apt-get -qq install fonts-noto-cjk) and run the cell again.", stacklevel=2,
             )  # fmt: skip
 
     def _make_words_ready(self, renderer: RendererBase) -> list[str]:
@@ -102,15 +100,10 @@ def _fitting(lines: list[str], look: Text, inches: float, renderer: RendererBase
     return fitting
 
 
-@functools.cache
-def _letters_in(path: str) -> frozenset[int]:
-    return frozenset(FT2Font(path).get_charmap())
-
-
 def _fonts_for(letters: set[str]) -> tuple[list[str], list[str]]:
     """Families that have the letters which the usual font lacks, and the letters that no font of this machine has."""
-    usual = _letters_in(font_manager.findfont(font_manager.FontProperties()))
-    wanted = {a for a in letters if ord(a) not in usual and unicodedata.category(a)[0] in "LNPS"}
+    usual = FT2Font(font_manager.findfont(font_manager.FontProperties()))
+    wanted = {a for a in letters if unicodedata.category(a)[0] in "LNPS" and not usual.get_char_index(ord(a))}
     missing = wanted - set(_fonts)  # those that were not found are looked for again: a font may be installed
     known = {entry.fname: entry.name for entry in font_manager.fontManager.ttflist}
     for path in sorted({*known, *font_manager.findSystemFonts()}) if missing else ():

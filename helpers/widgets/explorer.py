@@ -46,6 +46,8 @@ class Drawing(widgets.VBox):
 class Explorer(Drawing):
     """A drawing of a state that its controls set: each control by the name of its setting, and ``draw``."""
 
+    _start: Mapping[str, Any] = {}  # the state before anything is chosen
+
     def __init__(
         self,
         controls: Mapping[str, Any],
@@ -93,7 +95,8 @@ class Explorer(Drawing):
 
     def _load(self, state: State) -> None:
         """Set the controls; ValueError, before any is moved, for a state that does not exist."""
-        raise NotImplementedError
+        for name, value in self._checked(state, self._start).items():
+            self.controls[name].value = value
 
     def _changed(self, name: str) -> None:
         """Control ``name`` was moved by the user: what follows for the others."""

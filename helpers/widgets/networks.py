@@ -43,13 +43,9 @@ class NetworkExplorer(Explorer):
         self.table = widgets.HTML(layout=widgets.Layout(max_height="28em", max_width="1060px", overflow="auto"))
         rows = [columns([controls["network"], controls["size"]], [controls["other"]])]
         super().__init__(controls, rows, draw=_drawing, font_px=font_px)
+        self._start = {"network": names[0], "size": 224, "other": NOTHING}
         self.children: tuple[widgets.Widget, ...] = (*self.children, self.second, self.table)
         self.state = state
-
-    def _load(self, state: State) -> None:
-        first = self.controls["network"].options[0][1]
-        for name, value in self._checked(state, {"network": first, "size": 224, "other": NOTHING}).items():
-            self.controls[name].value = value
 
     def _arrange(self) -> None:
         first, size, other = (self.controls[name].value for name in ("network", "size", "other"))
@@ -83,6 +79,8 @@ class ZooExplorer(Explorer):
         ValueError: no entries, or a state with a setting or a value that does not exist.
     """
 
+    _start = START
+
     def __init__(self, entries: Sequence[Entry], state: State = None, *, font_px: int | None = None) -> None:
         firsts = {entry.name: entry for entry in reversed(entries)}  # of each network the one that comes first
         self.entries = {"all": list(entries), "first": [e for e in entries if firsts[e.name] is e]}
@@ -98,7 +96,3 @@ class ZooExplorer(Explorer):
 
     def _picture(self, state: Mapping[str, Any], *, font_px: int) -> Picture:
         return zoo_picture(self.entries[state["weights"]], state, font_px=font_px)
-
-    def _load(self, state: State) -> None:
-        for name, value in self._checked(state, START).items():
-            self.controls[name].value = value
