@@ -591,9 +591,9 @@ def test_a_link_to_google_drive_is_one_line_and_gdown_brings_it(name, home, monk
         warnings.simplefilter("ignore")  # bcdp_v1 has more images
         adapter = ToLocalServer(server.url)
         monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: adapter)
-        assert "Google Drive, file 1AbC_d-2: Google Drive refuses: too many people fetched" in error_of(name)
+        assert "uc?id=1AbC_d-2: Google Drive refuses: too many people fetched this file" in error_of(name)
         source = json.loads((datasets.fetch(name) / datasets.MARKER).read_text())["source"]
-    assert source == "Google Drive, file 1AbC_d-2"
+    assert source == "https://drive.google.com/uc?id=1AbC_d-2"
     assert server.requests == ["/uc?id=1AbC_d-2"] * 2 + ["/download?id=1AbC_d-2&confirm=t"]
 
 
@@ -638,7 +638,8 @@ def test_everything_that_was_tried_is_told(home, monkeypatch):
         f"another ants.zip on this machine: none in {home}/datasets, {home}, {home}/downloads, {here}, {here.parent}",
         f"{server.url}/ants.zip: the server refuses to give the file (403)",
         f"{server.url}/a.zip: the server has no such file (404)",
-        "Google Drive, file ID: Google Drive gave no file (not shared with 'Anyone with the link', or over its quota)",
+        "https://drive.google.com/uc?id=ID: Google Drive gave no file "
+        "(not shared with 'Anyone with the link', or over its quota)",
         "What you can do, one of these:",
         f"Put ants.zip into {home / 'datasets'} and run this again.",
         "Ask your instructor for a mirror, and set the environment variable KIT_MIRROR to its address.",

@@ -83,21 +83,14 @@ def fetch_weights(url: str, file: Path) -> None:
     Raises OSError: it is damaged, cannot be had, or cannot be written.
     """
     start = file.stem.rpartition("-")[2]
-
-    def check(path: Path) -> None:
-        if not download.sha256_of(path).startswith(start):
-            raise OSError(f"another file came, or it was damaged on the way (its SHA-256 is not {start}...)")
-
     if file.is_file():
-        try:
-            check(file)
-        except OSError:
-            raise OSError(f"{file} is damaged. Delete it and run the same command again.") from None
-        return
+        if download.sha256_of(file).startswith(start):
+            return
+        raise OSError(f"{file} is damaged. Delete it and run the same command again.")
     if machine.offline():
         raise OSError("It is not on this machine, and KIT_OFFLINE=1 forbids fetching it. Unset KIT_OFFLINE.")
     try:
-        download.download(url, file, check=check)
+        download.download(url, file, sha256=start)
     except OSError as error:
         raise OSError(
             f"{machine.reason(error)}. Try again, bring the file {url} into {file.parent}, "

@@ -87,12 +87,7 @@ def _sources(entry: DataSet, base: Path) -> Iterator[Source]:
     if machine.offline():
         yield "the network", partial(_refuse, f"not asked, because {machine.no_network()}")
     else:
-        for url in catalogue.addresses(entry):
-            if drive_id := catalogue.drive_id(url):
-                bring = partial(_from_network, entry, download.download_from_drive, drive_id)
-                yield f"Google Drive, file {drive_id}", bring
-            else:
-                yield url, partial(_from_network, entry, download.download, url)
+        yield from ((url, partial(_from_network, entry, url)) for url in catalogue.addresses(entry))
         if first_url(entry.name) is None:
             yield "the network", partial(_refuse, "the catalogue knows no address")
     for zips in _zips(entry, base, list_drive=True):  # copies by other names; it may take long, so it comes last
@@ -136,8 +131,8 @@ def _from_here(entry: DataSet, zips: list[Path], scratch: Path) -> Path:
     return folder
 
 
-def _from_network(entry: DataSet, bring: Callable[..., Path], address: str, scratch: Path) -> Path:
-    return _unpack(entry, [bring(address, scratch / f"{entry.name}.zip", sha256=entry.sha256)], scratch)
+def _from_network(entry: DataSet, url: str, scratch: Path) -> Path:
+    return _unpack(entry, [download.download(url, scratch / f"{entry.name}.zip", sha256=entry.sha256)], scratch)
 
 
 def _refuse(reason: str, scratch: Path) -> Path:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from helpers.datasets import download
+
 Counts = dict[str, dict[str, int]]  # {"train": {"bike": 375, ...}, "test": {...}}
 
 _COURSE = "https://analytics.drake.edu/~reza/teaching/cs167_fall24/dataset"
@@ -156,12 +158,6 @@ def first_url(name: str) -> str | None:
     return next(iter(addresses(look_up(name))), None)
 
 
-def drive_id(url: str) -> str | None:
-    """The ID in a link to a file on Google Drive (``.../d/ID/view``, ``...?id=ID``); None for any other address."""
-    found = re.match(r"https://(?:drive|docs)\.google\.com/.*(?:/d/|[?&]id=)([\w-]+)", url)
-    return found and found[1]
-
-
 def register(
     name: str,
     *,
@@ -202,7 +198,7 @@ def register(
 
 
 def _drive_link(given: str) -> str:
-    found = given if re.fullmatch(r"[\w-]+", given) else drive_id(given)
+    found = given if re.fullmatch(r"[\w-]+", given) else download.drive_id(given)
     if not found:
         raise ValueError(
             f"drive_id is {given!r}; it should be a file's share link on Google Drive (not a folder's), or its ID."

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +23,6 @@ TIMEOUT = 20.0  # s without a single byte
 ATTEMPTS = 4
 BACKOFF = 1.0  # s before the second attempt, doubled before each further one
 CHUNK = 1 << 16  # bytes
-
-Check = Callable[[Path], None]  # raises an OSError whose text says why the file is not the wanted one
 
 _REFUSALS = {
     401: "the server asks for a login",
@@ -41,48 +38,42 @@ class DownloadError(OSError):
     """The network or the server did not deliver; the text says how, without the address."""
 
 
-def download(url: str, target: str | Path, *, sha256: str | None = None, check: Check | None = None) -> Path:
-    """Bring the data file at ``url`` (http or https) to ``target``, in at most four attempts.
+def download(url: str, target: str | Path, *, sha256: str | None = None) -> Path:
+    """Bring the data file at ``url`` to ``target``, in at most four attempts; from Google Drive with the gdown package.
 
-    ``sha256`` (hex) and ``check`` are asked before the file gets its name; a file that fails is removed. Web pages are
-    never accepted: that is what Drive's quota and login pages are. Two calls for one target at the same time need a
-    lock outside.
+    ``sha256`` (hex, or its beginning) is compared before the file gets its name; a file that fails is removed. Web
+    pages are never accepted: that is what Drive's quota and login pages are. Two calls for one target at the same time
+    need a lock outside.
 
-    Raises ``DownloadError`` for the network and the server, plain ``OSError`` for the disk, ValueError for another
-    kind of address.
+    Raises ``DownloadError`` for the network, the server and what Google refuses, plain ``OSError`` for the disk,
+    ValueError for another kind of address.
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is no web address; it should start with https:// (or http://).")
-    return _deliver(partial(_from_web, url), Path(target), sha256, check)
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with machine.replacing(target) as path:
+        if file_id := drive_id(url):
+            _from_drive(file_id, path)
+        else:
+            _from_web(url, path)
+        if page := _web_page(path):
+            raise DownloadError(page)
+        if sha256 and not (got := sha256_of(path)).startswith(sha256.lower()):
+            raise DownloadError(f"the SHA-256 is {got}, expected {sha256.lower()}: another file, or damaged on the way")
+    return target
 
 
-def download_from_drive(
-    drive_id: str, target: str | Path, *, sha256: str | None = None, check: Check | None = None
-) -> Path:
-    """Bring a file shared on Google Drive ("Anyone with the link") to ``target`` with the gdown package.
-
-    As ``download``; ``DownloadError`` also when Google refuses (quota, permission) or gdown is not installed.
-    """
-    return _deliver(partial(_from_drive, drive_id), Path(target), sha256, check)
+def drive_id(url: str) -> str | None:
+    """The ID in a link to a file on Google Drive (``.../d/ID/view``, ``...?id=ID``); None for any other address."""
+    found = re.match(r"https://(?:drive|docs)\.google\.com/.*(?:/d/|[?&]id=)([\w-]+)", url)
+    return found and found[1]
 
 
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of a file, 64 hex digits: what ``sha256sum FILE`` prints."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _deliver(bring: Callable[[Path], None], target: Path, sha256: str | None, check: Check | None) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with machine.replacing(target) as path:
-        bring(path)
-        if page := _web_page(path):
-            raise DownloadError(page)
-        if sha256 and (got := sha256_of(path)) != sha256.lower():
-            raise DownloadError(f"the SHA-256 is {got}, expected {sha256.lower()}: another file, or damaged on the way")
-        if check:
-            check(path)
-    return target
 
 
 def _from_web(url: str, path: Path) -> None:
@@ -143,14 +134,14 @@ def _web_page(path: Path) -> str:
     return "a web page came in place of the file"
 
 
-def _from_drive(drive_id: str, path: Path) -> None:
+def _from_drive(file_id: str, path: Path) -> None:
     try:
         import gdown
     except ImportError as error:
         raise DownloadError("the gdown package is not installed (pip install gdown)") from error
     try:
         # Only these three arguments exist in gdown 5 and 6 alike.
-        got = gdown.download(id=drive_id, output=str(path), quiet=False)
+        got = gdown.download(id=file_id, output=str(path), quiet=False)
     except Exception as error:  # gdown reads Google's pages: what they change can come out as any exception
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
