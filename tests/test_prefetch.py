@@ -177,7 +177,7 @@ def test_other_weights_than_the_name_says_are_not_taken(weights: bytes) -> None:
     file = place(weights)
     with (
         serve(weights + b"!", well()) as server,
-        pytest.raises(OSError, match="another file, or damaged on the way\. Try again, bring"),
+        pytest.raises(OSError, match=r"another file, or damaged on the way\. Try again, bring"),
     ):
         prefetch.fetch_weights(server.url, file)
     assert list(file.parent.iterdir()) == []
