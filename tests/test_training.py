@@ -623,11 +623,26 @@ def test_a_full_memory_is_not_kept_full_by_its_error(data: loaders.Loaders) -> N
         kept.append(weakref.ref(optimizer))
         return optimizer
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError, match="The memory is full") as caught:
-        patch.setattr(training, "build_optimizer", keep_optimizer)
-        training.fit(tripping_model(2, fill), data, TrainConfig(epochs=1))
-    gc.collect()
-    assert len(kept) == 3 and [ref() for ref in kept] == [None] * 3 and caught.value.__cause__ is not None
+    class Full:  # after a batch of the validation
+        passes, dataset = 0, data.val.dataset
+
+        def __iter__(self):
+            self.passes += 1
+            for images, labels in data.val:
+                yield images, labels
+                if self.passes > 1:
+                    fill(images)
+
+        def __len__(self) -> int:
+            return 2
+
+    for model, loader in ((tripping_model(2, fill), data.val), (tiny_model(), Full())):
+        kept.clear()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError, match="The memory is full") as caught:
+            patch.setattr(training, "build_optimizer", keep_optimizer)
+            training.fit(model, dataclasses.replace(data, val=loader), TrainConfig(epochs=1))
+        gc.collect()
+        assert len(kept) == 3 and [ref() for ref in kept] == [None] * 3 and caught.value.__cause__ is not None
 
 
 def test_images_too_small_for_the_network(data: loaders.Loaders) -> None:

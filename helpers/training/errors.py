@@ -32,10 +32,11 @@ def with_sentences(function: F) -> F:
     def call(model: nn.Module, *args: Any, **options: Any) -> Any:
         try:
             return function(model, *args, **options)
+        except TrainingError as error:  # out of evaluate, called by fit
+            _forget_tensors(error)
+            raise
         except (RuntimeError, ValueError, IndexError, MemoryError) as error:
-            own = isinstance(error, TrainingError | getattr(torch.distributed, "DistError", TrainingError))
-            data = args[0] if args else options.get("loaders", options.get("loader"))
-            sentence = None if own else _explained(error, model, data)
+            sentence = _explained(error, model, args[0] if args else options.get("loaders", options.get("loader")))
             if sentence is None:
                 raise
             raise TrainingError(sentence) from error
@@ -55,7 +56,7 @@ def _explained(error: Exception, model: nn.Module, data: Any) -> str | None:
             "backbone. In Colab, Runtime > Restart frees what earlier cells hold."
         )
     images, module, name, arriving = _stopped(error, model)
-    if module is None:
+    if module is None or isinstance(error, getattr(torch.distributed, "DistError", ())):  # of another process
         return None
     where, side = f"{name} ({type(module).__name__})".strip(), getattr(data, "size", None) or (images or [0])[-1]
     if any(text in words for text in TOO_SMALL):
