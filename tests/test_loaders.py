@@ -297,14 +297,10 @@ def test_class_without_pictures(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split / "zebra").mkdir()
         (tmp_path / split / "zebra" / "notes.txt").write_text("no picture")
-    with pytest.raises(
-        ValueError, match=r"zebra holds no pictures that count, but other files: 1 \.txt \(text\)\. To a"
-    ):
+    with pytest.raises(ValueError, match=r"zebra holds no pictures that count: 1 \.txt \(text\)\. To a"):
         loaders.image_folder(tmp_path)
     (tmp_path / "train" / "zebra" / "notes.txt").unlink()
-    with pytest.raises(
-        ValueError, match=r"zebra holds no pictures that count, it is empty: add some, or remove the fol"
-    ):
+    with pytest.raises(ValueError, match=r"zebra holds no pictures that count: it is empty\. Add some, or remove"):
         loaders.image_folder(tmp_path)
 
 

@@ -268,11 +268,10 @@ def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
         if not (folder / split).is_dir():
             inner = [path for path in folder.glob("*") if (path / split).is_dir()]
             advice = (
-                f"Pass {inner[0]}, which has one" if inner else "helpers.doctor.examine(folder) tells what it holds"
+                f"Pass {inner[0]}, which has one." if inner else "helpers.doctor.examine(folder) tells what it holds."
             )
-            raise FileNotFoundError(
-                printable(f"{folder} has no folder {split!r}. It must hold train/<class>/ and test/<class>/. {advice}.")
-            )
+            sentence = f"{folder} has no folder {split!r}. It must hold train/<class>/ and test/<class>/. {advice}"
+            raise FileNotFoundError(printable(sentence))
     files: dict[str, dict[str, list[Path]]] = {"train": {}, "test": {}}
     others: dict[str, list[Path]] = {}
     for split, found in files.items():
@@ -296,12 +295,8 @@ def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
     for name, rest in others.items():
         split, label = name.split("/")
         if not files[split][label]:
-            what = (
-                f"but other files: {pictures.left_out(rest)}"
-                if rest
-                else "it is empty: add some, or remove the folder."
-            )
-            raise PictureError(f"The class folder {folder / name} holds no pictures that count, {what}")
+            what = pictures.left_out(rest) or "it is empty. Add some, or remove the folder."
+            raise PictureError(f"The class folder {folder / name} holds no pictures that count: {what}")
     if photos := pictures.left_out((path for rest in others.values() for path in rest), only_photos=True):
         _warn(f"Left out of {folder}: {photos}")
     if len(train) == 1:
