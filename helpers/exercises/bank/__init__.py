@@ -28,25 +28,10 @@ TOPICS = {
     "training": "training",
     "transfer": "transfer learning",
 }
-GENERATORS: dict[str, Generators] = {
-    "conv": conv.GENERATORS,
-    "pool": pool.GENERATORS,
-    "params": params.GENERATORS,
-    "field": field.GENERATORS,
-    "cost": cost.GENERATORS,
-    "nets": nets.GENERATORS,
-    "batchnorm": batchnorm.GENERATORS,
-    "training": training.GENERATORS,
-    "transfer": transfer.GENERATORS,
-}
-_WRITTEN: dict[str, type] = {
-    "text": str,
-    "answer": dict,
-    "insight": str,
-    "hints": list,
-    "solution": str,
-    "mistakes": list,
-}
+_FILES = (conv, pool, params, field, cost, nets, batchnorm, training, transfer)  # in the order of TOPICS
+GENERATORS: dict[str, Generators] = {topic: file.GENERATORS for topic, file in zip(TOPICS, _FILES, strict=True)}
+_TEXTS = ("text", "insight", "solution")
+_WRITTEN: dict[str, type] = dict.fromkeys(_TEXTS, str) | {"answer": dict, "hints": list, "mistakes": list}
 _MADE: dict[str, type] = {"generator": str, "numbers": dict}
 _MISTAKE: dict[str, type] = {"name": str, "answer": dict, "sentence": str}
 _KINDS: dict[type, str] = {str: "a text", dict: "{ field = value, ... }", list: "a list"}
