@@ -262,10 +262,11 @@ def test_a_drive_is_asked_for_few_names_and_never_listed(tmp_path, no_network, m
 def test_the_parts_of_a_download_from_drive_are_put_together(home, no_network):
     stamp = "ants-20261103T101010Z"
     second = put(home / "datasets" / f"{stamp}-002.zip", zip_bytes(files()[6:]))
-    assert not (home / "ants.zip").exists()
+    assert not datasets.is_ready("ants")
     with pytest.warns(UserWarning, match=r"-002\.zip was not used: it is one part of a folder that Drive packed"):
         assert f"{second}: it is one part of a folder that Drive packed; the parts before it are missing" in error_of()
     first = put(home / "datasets" / f"{stamp}-001.zip", zip_bytes(files()[:6]))
+    assert datasets.is_ready("ants")
     folder = datasets.fetch("ants")
     assert tree(folder) == UNPACKED
     assert json.loads((folder / datasets.MARKER).read_text())["source"] == f"{first}, {second}"

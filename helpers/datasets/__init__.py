@@ -19,7 +19,6 @@ import os
 import shutil
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -47,9 +46,7 @@ def is_ready(name: str, *, home: str | Path | None = None) -> bool:
         return True
     with contextlib.suppress(OSError):
         base = _base(home)
-        return _unpacked(entry, base)[0] is not None or any(
-            all(map(zipfile.is_zipfile, zips)) for zips in _zips(entry, base)
-        )
+        return _unpacked(entry, base)[0] is not None or any(map(archives.is_readable, _zips(entry, base)))
     return False
 
 

@@ -74,6 +74,11 @@ def part_number(zip_path: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def is_readable(zips: list[Path]) -> bool:
+    """True when they open as zip files, and no part of a download from Drive is missing before the last one."""
+    return part_number(zips[-1]) in (0, len(zips)) and all(map(zipfile.is_zipfile, zips))
+
+
 def unpack(zip_path: str | Path, folder: str | Path, *, classes: Collection[str] = ()) -> None:
     """Unpack into ``folder`` (made if needed, best empty); on an error what came before it stays there.
 
