@@ -852,6 +852,12 @@ def tensors(add: float = 0.0, last: int = 2) -> loaders.Loaders:
     return loaders.Loaders(train=batches, val=batches, test=batches, classes=["a", "b", "c"], name="own", size=12)
 
 
+def listed(data: loaders.Loaders) -> loaders.Loaders:
+    """The same, from plain lists of images and labels."""
+    batches = DataLoader(list(data.train.dataset), batch_size=8)
+    return dataclasses.replace(data, train=batches, val=batches)
+
+
 def of_torchvision(folder: Path, *steps: object, first: int = 20) -> loaders.Loaders:
     steps = (v2.ToImage(), v2.ToDtype(torch.float32, scale=True), *steps)
     images = ImageFolder(str(folder / "train"), v2.Compose(steps))
@@ -903,6 +909,7 @@ OTHER_NUMBERS = {
     ),
     "numbers": (lambda f: tensors(), lambda f: tensors(add=0.1), PICTURES),
     "labels": (lambda f: tensors(), lambda f: tensors(last=1), PICTURES),
+    "a list": (lambda f: listed(tensors()), lambda f: listed(tensors(add=0.1)), PICTURES),
     "torchvision's normalisation": (
         lambda f: of_torchvision(f, v2.Normalize([0.5], [0.5])),
         lambda f: of_torchvision(f, v2.Normalize([0.5], [0.4])),

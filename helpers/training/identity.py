@@ -30,8 +30,7 @@ def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> dict[st
     transform = getattr(train, "transform", getattr(_base(train), "transform", None))
     change = getattr(transform, "augment", transform)
     known = isinstance(change, augment.PerImage) and change.name in augment.RECIPES
-    own_batches = loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler
-    sampler = loader.batch_sampler if own_batches else loader.sampler
+    sampler = loader.sampler if type(loader.batch_sampler) in (BatchSampler, type(None)) else loader.batch_sampler
     return {
         "data": loaders.name,
         "classes": list(loaders.classes),
@@ -72,7 +71,7 @@ def _contents(data: Any) -> list[str]:
     """Of every image its class and name, the size of its file, and its label; of another data set its attributes."""
     data = _base(data)
     if not isinstance(data, Subset):
-        return [repr(plain(vars(data)))]
+        return [repr(plain(getattr(data, "__dict__", data)))]
     sizes = (path.stat().st_size if path.exists() else 0 for path in data.paths)
     return [f"{each[0].parts[-2:]} {each[1:]}" for each in zip(data.paths, sizes, data.labels.tolist(), strict=True)]
 
