@@ -468,7 +468,7 @@ def test_probabilities_in_place_of_scores_are_noticed(
         ("scores", [], False),
         ("log-softmax, which changes nothing", [nn.LogSoftmax(dim=1)], False),
         ("small positive scores", [nn.ReLU(), nn.Hardtanh(0.2, 0.3)], False),
-        ("a gate", [Wrapped(lambda x: 0.2 + 0.1 * torch.tanh(x) * x.sigmoid())], False),
+        ("a gate", [Wrapped(lambda x: 0.2 + 0.1 * (x.sigmoid() * torch.tanh(x)))], False),
     ):
         model = tiny_model()
         model.extend(layers)
