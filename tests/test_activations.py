@@ -445,3 +445,86 @@ def test_grad_cam_follows_the_class() -> None:
         cam = activations.grad_cam(model, image, CATEGORIES.index(name))
         rows[name] = ((cam.sum(dim=1) * torch.arange(7)).sum() / cam.sum()).item()
     assert max(rows["bull mastiff"], rows["boxer"]) + 1.5 < min(rows["tiger cat"], rows["tabby"])
+
+
+# --- wrappers, other outputs, and what is no map --------------------------------------------------------------------
+
+
+class Gated(nn.Module):
+    """A convolutional head, and a gate whose convolution is the last one before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Conv2d(4, 8, 3, 2))
+        self.gate, self.classifier = nn.Conv2d(8, 8, 1), nn.Sequential(nn.Conv2d(8, 3, 1), nn.AdaptiveAvgPool2d(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(x)
+        return self.classifier(x * self.gate(x.mean((2, 3), keepdim=True)).sigmoid()).flatten(1)
+
+
+class Inside(nn.Module):
+    """Somebody's wrapper: it scales the image, and gives the scores in its own way."""
+
+    def __init__(self, inner: nn.Module, give: object) -> None:
+        super().__init__()
+        self.scale, self.inner, self.give = nn.Identity(), inner, give
+
+    def forward(self, x: Tensor) -> object:
+        return self.give(self.inner(self.scale(x)))
+
+
+def test_a_wrapped_network_is_looked_at_as_it_is() -> None:
+    torch.manual_seed(0)
+    model, image = Gated().eval(), randomly(1, 3, 32, 32)
+    assert activations.cam_node(model, image) == "features"
+    expected = activations.grad_cam(model, image, 1)
+    kept = activations.feature_maps(model, image, "features.1")
+    wrappers = [
+        nn.DataParallel(model), torch.compile(nn.DataParallel(model), backend="eager"), nn.Sequential(model),
+        torch.compile(model, backend="eager"), Inside(model, lambda scores: {"logits": scores}),
+        Inside(nn.Sequential(model), lambda scores: (scores, None)),
+    ]  # fmt: skip
+    for wrapped in wrappers:
+        torch.testing.assert_close(activations.grad_cam(wrapped, image, 1), expected)
+        assert activations.top_k(wrapped, image, "abc").rows == activations.top_k(model, image, "abc").rows
+        node = next(name for name in activations.nodes(wrapped) if name.endswith("features.1"))
+        torch.testing.assert_close(activations.feature_maps(wrapped, image, node), kept)
+
+
+class ChannelsLast(nn.Module):
+    """As Swin: patches, then linear layers on (N, h, w, C)."""
+
+    def __init__(self, width: int, *, tokens: bool = False) -> None:
+        super().__init__()
+        self.patches, self.mix, self.tokens = nn.Conv2d(3, width, 4, 4), nn.Linear(width, width), tokens
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).permute(0, 2, 3, 1)
+        x = self.norm(self.mix(x.flatten(1, 2) if self.tokens else x))
+        return self.head(x.flatten(1, -2).mean(1))
+
+
+@pytest.mark.parametrize(("width", "size"), [(5, (32, 32)), (8, (32, 32)), (8, (32, 48)), (12, (48, 32))], ids=str)
+def test_maps_with_the_channels_behind_are_turned_round(width: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model, image = ChannelsLast(width).eval(), randomly(1, 3, *size)
+    sides = (size[0] // 4, size[1] // 4)
+    assert activations.cam_node(model, image) == "norm"
+    maps = activations.feature_maps(model, image, "norm")
+    assert maps.shape == (1, width, *sides)
+    expected = model.norm(model.mix(model.patches(image).permute(0, 2, 3, 1)))
+    torch.testing.assert_close(maps, expected.permute(0, 3, 1, 2).detach())
+    by_hand = torch.einsum("c,nchw->hw", model.head.weight[1], maps).clamp(min=0) / (sides[0] * sides[1])
+    torch.testing.assert_close(activations.grad_cam(model, image, 1), by_hand.detach())
+    assert activations.feature_maps(model, image, "patches").shape == (1, width, *sides)  # these stand as they are
+
+
+def test_tokens_are_no_maps() -> None:
+    model, image = ChannelsLast(8, tokens=True).eval(), randomly(1, 3, 32, 32)
+    with pytest.raises(ValueError, match="Behind patches, its last maps, ChannelsLast goes on with tokens"):
+        activations.grad_cam(model, image, 1)
+    with pytest.raises(ValueError, match=r"'norm' puts out \(1, 64, 8\)\. Tokens of a transformer"):
+        activations.grad_cam(model, image, 1, "norm")
+    assert activations.feature_maps(model, image, "norm").shape == (1, 64, 8)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import regnet
+from torchvision.ops import deform_conv2d
 
 from helpers import activations, dissect, models
 from helpers.dissect import trace
@@ -111,6 +114,88 @@ def test_macs_of_transposed_convolutions_are_half_the_flops_that_pytorch_counts(
     assert dissection.traced and dissection.macs * 2 == counter.get_total_flops()
     kinds = {row.name: row.kind for row in dissection.rows}
     assert {kinds[name] for name in ("down", "up", "conv_transpose2d", "line", "volume")} == {"conv"}
+
+
+class Products(nn.Module):
+    """Matrix products in every spelling; ``real`` makes forward untraceable."""
+
+    def __init__(self, *, real: bool) -> None:
+        super().__init__()
+        self.conv, self.vector = nn.Conv2d(3, 8, 1), nn.Parameter(torch.rand(8))
+        self.attention, self.gru = nn.MultiheadAttention(8, 2, batch_first=True), nn.GRU(8, 5, batch_first=True)
+        self.encoder, self.real = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), real
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).flatten(2)
+        if self.real and x.sum() > 1e9:
+            return x
+        y = x.transpose(1, 2)  # (N, T, 8)
+        y = self.encoder(self.attention(y, y, y, need_weights=False)[0])
+        squares = torch.einsum("ntc,nsc->nts", y, y) + torch.baddbmm(y @ x, y, x) + torch.bmm(y, x)
+        sums = F.scaled_dot_product_attention(y, y, y) + torch.matmul(squares, y)
+        lines = self.gru(sums)[0] @ torch.ones(5, 3) + torch.tensordot(sums, torch.ones(8, 3), dims=([2], [0]))
+        return F.linear(lines, torch.ones(2, 3)).sum((1, 2)) + (y.mean(1) @ self.vector)
+
+
+@pytest.mark.parametrize("real", [False, True], ids=["traced", "untraceable"])
+def test_every_product_is_counted(real: bool) -> None:
+    model = Products(real=real).eval()
+    for grad in (torch.no_grad(), torch.inference_mode()):
+        with grad:
+            dissection = dissect.layers(model, 6)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"):
+        Products(real=False).eval()(torch.empty(1, 3, 6, 6))
+    assert dissection.macs == counter.get_total_flops() // 2 + 8  # the counter leaves out the product with a vector
+    assert dissection.traced is not real and any("in no row" in note for note in dissection.notes) is real
+    assert ("at least" in str(dissection)) is ("at least" in str(dissect.compare(dissection, dissection))) is real
+    assert dissection.find("encoder").macs and dissection.find("attention").macs
+
+
+class Applied(nn.Module):
+    """A function between two convolutions."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.function = nn.Conv2d(1, 4, 3, padding=1, bias=False), function
+        self.last = nn.Conv2d(4, 1, 3, padding=1, bias=False)
+        for weight in self.parameters():
+            nn.init.uniform_(weight, 0.5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.function(self.first(x)))
+
+
+class Twice(nn.Bilinear):
+    def __init__(self) -> None:
+        super().__init__(4, 4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x, x)
+
+
+def test_what_has_no_formula_is_named() -> None:
+    uncounted = {
+        "cdist": lambda x: torch.cdist(x, x), "fft": lambda x: torch.fft.fft2(x).real,
+        "grid_sampler": lambda x: F.grid_sample(x, x.movedim(1, 3)[..., :2], align_corners=True),
+        "linalg": torch.linalg.inv,
+        "deform_conv2d": lambda x: deform_conv2d(x, x.repeat(1, 5, 1, 1)[:, :18], torch.ones(4, 4, 3, 3), padding=1),
+        "mul": lambda x: (x.unsqueeze(1) * x.unsqueeze(2)).sum(2), "trilinear": lambda x: x[..., :4],
+    }  # fmt: skip
+    for name, function in uncounted.items():
+        model = Applied(function)
+        if name == "trilinear":
+            model.last = Twice()
+        notes = dissect.layers(model, (1, 8, 8)).notes
+        assert any(name in note and "is not counted among the MACs" in note for note in notes), (name, notes)
+    for module in (nn.PReLU(), nn.Hardswish(), nn.GroupNorm(2, 4), nn.Softmax2d(), nn.ChannelShuffle(2)):
+        assert not dissect.layers(Applied(module), (1, 8, 8)).notes, module
+
+
+@pytest.mark.parametrize("name", ["swin_t", "swin_v2_t", "vit_b_32", "maxvit_t"])
+def test_attention_is_counted_as_torchvision_publishes_it(name: str) -> None:
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    dissection = dissect.layers(torchvision.models.get_model(name), weights.transforms().crop_size[0])
+    assert dissection.macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01)
 
 
 def test_layers_are_known_by_their_class_not_by_its_name() -> None:
@@ -305,6 +390,41 @@ def test_a_field_is_not_claimed_where_padding_takes_pixels_from_elsewhere() -> N
             return F.pad(x, (1, 1, 1, 1), mode="circular")
 
     assert dissect.layers(Wrapped(), (3, 8, 8)).rows[0].receptive_field == "n/a"
+
+
+KNOWN = {
+    "channels flipped": lambda x: x.flip(1), "channels rolled": lambda x: x.roll(1, 1),
+    "softmax over channels": lambda x: x.softmax(1), "cumsum over channels": lambda x: x.cumsum(1),
+    "normalised pixels": lambda x: F.normalize(x, dim=1), "GLU": lambda x: F.glu(x, 1).repeat_interleave(2, dim=1),
+    "there and back": lambda x: x.transpose(2, 3).transpose(2, 3), "PReLU": nn.PReLU(), "hardswish": F.hardswish,
+    "mask": lambda x: torch.where(x > 0, x, x.masked_fill(x < 0, 1)), "ELU": F.elu,
+    "groups": lambda x: x.view(x.size(0), 2, 2, 8, 8).transpose(1, 2).reshape(x.size(0), 4, 8, 8),
+    "CBAM": lambda x: x * torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True)[0]], 1).sum(1, keepdim=True),
+}  # fmt: skip
+UNKNOWN = {
+    "flip": lambda x: x.flip(2), "transpose": lambda x: x.transpose(2, 3), "mT": lambda x: x.mT,
+    "swapaxes": lambda x: x.swapaxes(2, 3), "movedim": lambda x: x.movedim(2, 3), "rot90": lambda x: x.rot90(1, (2, 3)),
+    "with its transpose": lambda x: x + x.transpose(2, 3), "roll": lambda x: x.roll(3, 2),
+    "sort": lambda x: x.sort(2)[0], "fft": lambda x: torch.fft.fft2(x).real, "triu": torch.triu,
+    "softmax": lambda x: x.softmax(3), "log_softmax": lambda x: F.log_softmax(x, -1), "cumsum": lambda x: x.cumsum(2),
+    "cumprod": lambda x: x.cumprod(3), "normalize": lambda x: F.normalize(x, dim=2),
+    "matmul": lambda x: torch.ones(8, 8) @ x, "einsum": lambda x: torch.einsum("nchw->ncwh", x),
+    "reflect": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")[:, :, 1:-1, 2:],
+    "wrapped": lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"), "index": lambda x: x[:, :, torch.arange(8).flip(0)],
+    "one side's mean": lambda x: x.mean(2).unsqueeze(1).expand(-1, 4, -1, -1), "up": lambda x: F.interpolate(x, (8, 8)),
+}  # fmt: skip
+
+
+def test_fields_behind_unusual_operations_agree_with_the_gradient_or_are_not_known() -> None:
+    for name, function in (KNOWN | UNKNOWN).items():
+        model, image = Applied(function).eval(), torch.rand(1, 1, 8, 8, requires_grad=True)
+        row, output, cell = dissect.layers(model, (1, 8, 8)).rows[-1], model(image), (2, 6)
+        (gradient,) = torch.autograd.grad(output[0, 0, *cell], image)
+        rows, columns = (gradient[0, 0].abs().sum(dim).nonzero().flatten() for dim in (1, 0))
+        if name in UNKNOWN:
+            assert row.receptive_field == "n/a", name
+        else:
+            assert tuple(row.at(cell)) == (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1), name
 
 
 @pytest.mark.parametrize(("size", "expected"), [(224, 195), (256, 227), (63, 195)], ids=["6 to 6", "7 to 6", "1 to 6"])
@@ -621,6 +741,55 @@ def test_wrong_sizes_are_sentences(size: object, words: str) -> None:
 def test_what_does_not_fit_is_named(model: nn.Module, size: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         dissect.layers(model, size)
+
+
+class Keeping(Stubborn):
+    """Keeps its maps, as students do for later."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = {"maps": [x * self.conv.weight.sum()], "all": (self.conv(x), {"deep": [self.conv(x)]})}
+        return super().forward(x) if x.sum() > -1e9 else x
+
+
+def test_kept_maps_old_weight_norm_and_wrappers_are_no_obstacle() -> None:
+    keeping, weights = Keeping(), Stubborn()
+    with pytest.warns(FutureWarning):
+        torch.nn.utils.weight_norm(weights.conv)
+    for model in (keeping, weights):
+        model(torch.rand(1, 3, 16, 16))
+        assert dissect.layers(model, 32).find("conv").macs
+    plain = FunctionalLeNet()
+    wrapped = nn.Sequential(nn.DataParallel(nn.Conv2d(1, 1, 1)), torch.compile(plain, backend="eager"))
+    rows = dissect.layers(wrapped, 32).rows
+    assert rows[0].name == "0" and rows[1].name == "1.conv1"
+    for outer in (nn.DataParallel(plain), torch.compile(nn.DataParallel(plain), backend="eager")):
+        found = dissect.layers(outer, 32)
+        assert (found.model, found.rows) == ("FunctionalLeNet", dissect.layers(plain, 32).rows)
+    assert dissect.layers(models.load("alexnet_mini", pretrained=False).half(), 96).macs
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_networks_that_cannot_be_taken_apart_get_a_sentence() -> None:
+    class Locked(FunctionalLeNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock = threading.Lock()
+
+    volumes = nn.Sequential(nn.Conv3d(3, 4, 3))
+    asked = {
+        "is scripted, and such": (torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1))), 8),
+        "is scripted": (nn.Sequential(torch.jit.trace(nn.Conv2d(3, 4, 1), torch.rand(1, 3, 8, 8))), 8),
+        "Sequential is quantised": (torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 4))), 8),
+        r"0 \(Conv1d\) works on sequences": (nn.Sequential(nn.Conv1d(3, 4, 3)), 8),
+        r"0 \(Conv3d\) works on volumes": (volumes, (3, 8, 8)),
+        r"A network for volumes \(nn.Conv3d\)": (volumes, (3, 8, 8, 8)),
+        "Locked keeps something that cannot be copied .*lock": (Locked(), 32),
+        "Expected 224 but got 256": (torchvision.models.vit_b_32(), 256),
+    }
+    for words, (model, size) in asked.items():
+        with pytest.raises(ValueError, match=words) as error:
+            dissect.layers(model, size)
+        assert "Proxy" not in str(error.value)
 
 
 def test_two_inputs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import types
 from pathlib import Path
 
 import pytest
@@ -344,3 +345,75 @@ def test_parameter_groups() -> None:
     assert only_new["lr"] == 0.1
     (only_old,) = models.parameter_groups(nn.Linear(2, 2), 0.1, backbone_factor=0.5)
     assert only_old["lr"] == 0.1  # nothing is new: the factor has nothing to compare with
+
+
+# --- heads that are named by the network itself, doubled, or behind a wrapper ---------------------------------------
+
+
+class Body(nn.Module):
+    """Features of eight numbers, and heads as timm's networks have them."""
+
+    def __init__(self, **heads: nn.Module) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        for name, head in heads.items():
+            setattr(self, name, head)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.features(x)
+        return sum(head(x) for name, head in self.named_children() if name != "features") / 2
+
+
+class Asked(Body):
+    def get_classifier(self) -> nn.Module:
+        return self.last_linear
+
+
+def test_two_heads_are_refused_and_the_network_stays_as_it_was() -> None:
+    model = Body(head=nn.Linear(8, 10), head_dist=nn.Linear(8, 10))
+    for hidden in ((), (4,)):
+        with pytest.raises(ValueError, match="Body does not work with a new head alone.*several heads"):
+            models.replace_head(model, 3, hidden=hidden)
+    assert model(PICTURES).shape == (2, 10) and not any(hasattr(module, "is_new") for module in model.modules())
+
+
+def test_heads_behind_wrappers_and_of_other_names() -> None:
+    plain = Asked(last_linear=nn.Linear(8, 10))
+    wrapped = {
+        "last_linear": plain, "0.last_linear": nn.Sequential(plain), "module.last_linear": nn.DataParallel(plain),
+        "0.0.last_linear": nn.Sequential(nn.Sequential(plain), nn.Softmax(1)),
+    }  # fmt: skip
+    for count, (name, model) in enumerate(wrapped.items(), 3):
+        assert models.head_name(model) == name
+        assert models.replace_head(model, count) is model and model(PICTURES).shape == (2, count)
+        assert trainable(models.freeze(model)) == [f"{name}.weight", f"{name}.bias"]
+    half = models.replace_head(Asked(last_linear=nn.Linear(8, 10)).to(torch.bfloat16), 3)
+    assert {weight.dtype for weight in half.parameters()} == {torch.bfloat16}
+
+
+def test_own_norms_and_spectral_norm_stay_when_frozen() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("running_mean", torch.zeros(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                self.running_mean += 0.1 * x.mean((0, 2, 3))
+            return x - self.running_mean.view(1, -1, 1, 1)
+
+    body = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)), Own(), nn.BatchNorm2d(4))
+    model = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    models.train_mode(models.freeze(model, except_for="3"))(PICTURES)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
+
+
+def test_scores_in_whatever_comes_out() -> None:
+    scores, other = torch.zeros(2, 3), torch.zeros(1)
+    output = types.SimpleNamespace(hidden=other, logits=scores)
+    for value in (scores, output, {"hidden": other, "logits": scores}, {"out": scores, "aux": other}, (scores, other)):
+        assert models.scores_of(value) is scores
+    for nothing in (None, {"loss": 1.0}, ()):
+        with pytest.raises(ValueError, match="without scores: let forward return a tensor"):
+            models.scores_of(nothing)

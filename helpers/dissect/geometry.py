@@ -174,7 +174,7 @@ def _apart(call: Call, dims: tuple[int, ...] | None) -> bool:
     """Whether no operation inside the call lets cells meet that lie apart along ``dims``."""
     if call.kind == "dropout" or call.kind == "norm" and call.function != "normalize":
         return True
-    return all(op.dims is not None and not set(op.dims) & set(dims or ()) for op in call.ops)
+    return all(op.name in _VIEWS or op.dims is not None and not set(op.dims) & set(dims or ()) for op in call.ops)
 
 
 def _moved(call: Call, field: Field, before: Shape) -> Field | None:

@@ -128,7 +128,7 @@ def _op(func: Any, packet: Any, args: Any, kwargs: Any, result: Any) -> Op:
     name, tensors = packet.__name__, list(tensors_in((args, kwargs)))
     if packet in _PRODUCTS:
         return Op(name, _PRODUCTS[packet](*args, **kwargs, out_val=result) // 2, None)
-    tags, real = getattr(func, "tags", ()), [tensor for tensor in tensors if tensor.is_floating_point()]
+    tags, real = getattr(func, "tags", ()), [x for x in tensors if x.is_floating_point() or x.is_complex()]
     pointwise = torch.Tag.pointwise in tags or re.fullmatch(_BY_PLACE, name) is not None
     if pointwise:  # an outer product is one, too
         outer = name == "mul" and len(real) == 2 and result.numel() > max(tensor.numel() for tensor in real)
