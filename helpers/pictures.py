@@ -39,33 +39,31 @@ UNLABELLED = (
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the red, green and blue values of ImageNet's training images, 0..1
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# (offset, first bytes, what the file is); PICTURES are those that every Pillow reads.
-_SIGNATURES = (
+# (offset, bytes there, what the file is); PICTURES are those that every Pillow reads.
+_SIGNATURES: tuple[tuple[int, bytes | tuple[bytes, ...], str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
     (8, b"WEBP", "WebP"),
-    (0, b"II*\x00", "TIFF"),
-    (0, b"MM\x00*", "TIFF"),
-    (4, b"ftyphe", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
+    (0, (b"II*\x00", b"MM\x00*"), "TIFF"),
+    (0, tuple(b"P%d%c" % (number, space) for number in range(1, 7) for space in b" \n"), "PNM"),
+    (4, (b"ftyphe", b"ftypmif1"), "HEIC"),
     (4, b"ftypavi", "AVIF"),
-    (4, b"jP  ", "JPEG 2000"),
-    (4, b"JXL ", "JPEG XL"),
-    (128, b"DICM", "DICOM"),
     (4, b"ftyp", "video"),
-    (4, b"moov", "video"),
-    (8, b"AVI ", "video"),
-    (0, b"\x1aE\xdf\xa3", "video"),
     (0, b"%PDF", "PDF"),
     (0, b"PK\x03\x04", "zip archive"),
-    (0, b"\x1f\x8b", "gzip archive"),
     (0, b"Rar!", "RAR archive"),
 )
-_PNM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 PICTURES = frozenset({"JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "PNM"})
-_PHOTOS = PICTURES | {"HEIC", "AVIF", "JPEG 2000", "JPEG XL", "DICOM"}
+_PHOTOS = PICTURES | {"HEIC", "AVIF"}
+
+_NO_PICTURE = {
+    "empty": "is empty (0 bytes): copy or download it again.",
+    "HEIC": "is a HEIC photo (iPhone), which Pillow does not read: save it as JPEG.",
+    "web page": "is not a picture but a web page: the download went wrong, or the address was that of a page.",
+    "unknown": "is damaged or is not a picture (its first bytes are none that Pillow knows).",
+}
 
 ValueRange = tuple[float, float]  # of a grey picture with more than 8 bits: what becomes black, and what white
 _WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # of 8, 10, 12, 14 and 16 bits
@@ -100,8 +98,7 @@ def is_hidden(name: str) -> bool:
 
 def list_classes(folder: str | Path) -> list[str]:
     """Names of the class folders in ``folder``, in ``ImageFolder``'s order (class 0 first), hidden ones left out."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if _is_folder(entry) and not is_hidden(entry.name))
+    return sorted(next(_walk(folder))[1])
 
 
 def class_folders(folder: str | Path) -> dict[str, list[Path]]:
@@ -155,7 +152,7 @@ def list_pictures(folder: str | Path) -> list[Path]:
 
 def list_files(folder: str | Path) -> list[Path]:
     """Every file in ``folder`` and below it, in ``ImageFolder``'s order, hidden ones left out."""
-    return [Path(root, name) for root, names in sorted(_walk(folder)) for name in sorted(names)]
+    return [Path(root, name) for root, _, names in sorted(_walk(folder)) for name in sorted(names)]
 
 
 def is_picture_name(name: str) -> bool:
@@ -166,8 +163,8 @@ def is_picture_name(name: str) -> bool:
 def kind_of_file(path: str | Path) -> str:
     """What a file holds, judged by its first bytes and not by its name.
 
-    "JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF" or "PNM" (see ``PICTURES``); "HEIC", "AVIF", "SVG", "video", "PDF",
-    "web page", "text", "... archive"; "empty" or "unknown" (also a file that the system does not let us read).
+    "JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF" or "PNM" (see ``PICTURES``); "HEIC", "AVIF", "video", "PDF",
+    "zip archive", "RAR archive", "web page", "text"; "empty" or "unknown" (also a file that cannot be opened).
     """
     try:
         with open(path, "rb") as file:
@@ -179,9 +176,14 @@ def kind_of_file(path: str | Path) -> str:
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             return kind
-    if head[:2] in _PNM and head[2:3].isspace():
-        return "PNM"
-    return _kind_of_text(head)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "web page"
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # may end within a character
+    except UnicodeDecodeError:
+        return "unknown"
+    return "text" if all(letter >= " " or letter in "\t\r\n\f" for letter in text) else "unknown"
 
 
 def open_rgb(path: str | Path, *, at_least: int | None = None, values: ValueRange | None = None) -> Image.Image:
@@ -257,9 +259,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _upright_rgb(image: Image.Image, values: ValueRange | None) -> tuple[Image.Image, Header]:
-    is_cut = ";16" in str(getattr(image, "tile", "")) and not _is_deep(
-        image
-    )  # of 16 bits a colour Pillow keeps the upper 8
+    is_cut = ";16" in str(getattr(image, "tile", "")) and not _is_deep(image)  # Pillow keeps the upper 8 of 16 bits
     # JPEG and PNG decode without a warning, so they decode outside the lock that ``_quietly`` holds.
     with contextlib.nullcontext() if image.format in ("JPEG", "PNG") else _quietly():
         image.load()
@@ -336,53 +336,24 @@ def _reason(path: str | Path, error: Exception) -> str:
     if isinstance(error, IsADirectoryError):
         return "cannot be read: it is a folder, not a picture."
     if isinstance(error, UnidentifiedImageError):
-        return _not_a_picture(kind_of_file(path))
+        kind = kind_of_file(path)
+        other = f"is not a picture that Pillow reads (it holds: {kind}): save it as JPEG or PNG, or take it out."
+        return _NO_PICTURE.get("unknown" if kind in PICTURES else kind, other)
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})."
     detail = str(error).rstrip(".") or type(error).__name__
     return f"cannot be decoded ({detail}): it is probably damaged, copy or download it again."
 
 
-def _not_a_picture(kind: str) -> str:
-    if kind == "empty":
-        return "is empty (0 bytes): copy or download it again."
-    if kind == "HEIC":
-        return "is a HEIC photo (iPhone), which Pillow does not read: save it as JPEG."
-    if kind == "web page":
-        return "is not a picture but a web page: the download went wrong, or the address was that of a page."
-    if kind == "unknown" or kind in PICTURES:
-        return "is damaged or is not a picture (its first bytes are none that Pillow knows)."
-    return f"is not a picture that Pillow reads (it holds: {kind}): save it as JPEG or PNG, or take it out."
+def _walk(folder: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """``os.walk`` as ImageFolder does it: follows links; without hidden names, and with every error raised."""
 
+    def refuse(error: OSError) -> None:
+        raise error
 
-def _kind_of_text(head: bytes) -> str:
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "web page"
-    if b"<svg" in start:
-        return "SVG"
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # may end within a character
-    except UnicodeDecodeError:
-        return "unknown"
-    return "text" if all(letter >= " " or letter in "\t\r\n\f" for letter in text) else "unknown"
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _walk(folder: str | Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, list[str]]]:
-    """(folder, file names) like ``os.walk``: follows links as ImageFolder does, skips hidden names, lets errors out."""
-    status = os.stat(folder)
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        raise PictureError(f"{folder} leads back to a folder in which it lies, round and round: remove this link.")
-    with os.scandir(folder) as entries:
-        is_folder = {entry.name: _is_folder(entry) for entry in entries if not is_hidden(entry.name)}
-    yield str(folder), [name for name, is_one in is_folder.items() if not is_one]
-    for name in filter(is_folder.get, is_folder):
-        yield from _walk(os.path.join(folder, name), (*above, here))
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield root, folders, [name for name in names if not is_hidden(name)]
+        for inner in (Path(root, name) for name in folders):
+            if inner.is_symlink() and inner.resolve() in map(Path.resolve, inner.parents):
+                raise PictureError(f"{inner} leads back to a folder in which it lies: remove this link.")
