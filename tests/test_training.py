@@ -826,7 +826,7 @@ STRENGTH = 0.5
 
 
 def dimmed(images: torch.Tensor) -> torch.Tensor:
-    return torch.stack([(image * STRENGTH).to(torch.uint8) for image in images])
+    return (images * STRENGTH).to(torch.uint8)
 
 
 def brighter_by(step: int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,17 +64,11 @@ def train(options: argparse.Namespace) -> None:
     model = models.load(options.model, num_classes=len(data.classes))
     if options.frozen:
         models.freeze(model)
-    name = options.checkpoint or f"{options.model}-{data.name}"
-    settings = training.TrainConfig(
-        epochs=options.epochs,
-        lr=(1e-3 if options.frozen else 1e-4) if options.lr is None else options.lr,
-        optimizer=options.optimizer,
-        schedule=options.schedule,
-        weight_decay=options.weight_decay,
-        seed=options.seed,
-        mixed_precision=options.mixed_precision,
-        checkpoint=name,
-    )
+    options.checkpoint = options.checkpoint or f"{options.model}-{data.name}"
+    if options.lr is None:
+        options.lr = 1e-3 if options.frozen else 1e-4
+    names = [field.name for field in dataclasses.fields(training.TrainConfig)]
+    settings = training.TrainConfig(**{name: value for name, value in vars(options).items() if name in names})
     print(data)
     if processes.count() > 1:
         print(f"{processes.count()} processes share every batch of {options.batch_size}.")
@@ -82,7 +77,7 @@ def train(options: argparse.Namespace) -> None:
         raise KeyboardInterrupt  # in the first epoch: there is nothing to evaluate or to save
     if processes.is_first():
         evaluation = training.evaluate(model, data.test)
-        saved = results.save(model, data, done, evaluation, to=drive.persist() / "results" / name)
+        saved = results.save(model, data, done, evaluation, to=drive.persist() / "results" / options.checkpoint)
         print(done)
         print(f"Test accuracy: {evaluation.accuracy:.1f} % of {len(evaluation.labels)} pictures\nModel: {saved}")
 

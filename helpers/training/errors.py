@@ -55,10 +55,15 @@ def _explained(error: Exception, model: nn.Module, data: Any) -> str | None:
             f"The memory is full. Try a smaller {batch_size}, smaller pictures{size}, a smaller network, or freeze the "
             "backbone. In Colab, Runtime > Restart frees what earlier cells hold."
         )
-    images, module, name, arriving = _stopped(error, model)
-    if module is None or isinstance(error, getattr(torch.distributed, "DistError", ())):  # of another process
+    names = {module: name for name, module in model.named_modules()}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    # torch calls the forward of every module by this function: the last one is that of the innermost module
+    calls = [frame.f_locals for frame in frames if frame.f_code.co_name == "_call_impl"]
+    calls = [call for call in calls if call.get("self") in names]
+    if not calls or isinstance(error, getattr(torch.distributed, "DistError", ())):  # of another process
         return None
-    where, side = f"{name} ({type(module).__name__})".strip(), getattr(data, "size", None) or (images or [0])[-1]
+    module, images, arriving = calls[-1]["self"], _shape(calls[0]), _shape(calls[-1])
+    where, side = f"{names[module]} ({type(module).__name__})".strip(), getattr(data, "size", None) or (images or [0])[-1]
     if any(text in words for text in TOO_SMALL):
         larger = next((usual for usual in USUAL_SIDES if usual > side), 2 * side)
         return (
@@ -86,20 +91,9 @@ def _explained(error: Exception, model: nn.Module, data: Any) -> str | None:
     return f"{where} does not take what arrives, {arriving}: {reason}"
 
 
-def _stopped(error: BaseException, model: nn.Module) -> tuple[tuple[int, ...], nn.Module | None, str, tuple[int, ...]]:
-    """The shape that went into ``model``; the innermost of its modules in the traceback, its name, and what went in."""
-    names = {module: name for name, module in model.named_modules()}
-    images: tuple[int, ...] = ()
-    arriving: tuple[int, ...] = ()
-    module: nn.Module | None = None
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        # torch calls every module's forward by this function
-        if frame.f_code.co_name == "_call_impl" and frame.f_locals.get("self") in names:
-            module = frame.f_locals["self"]
-            shapes = [tuple(each.shape) for each in frame.f_locals.get("args", ()) if isinstance(each, torch.Tensor)]
-            arriving = shapes[0] if shapes else ()
-            images = images or arriving
-    return images, module, "" if module is None else names[module], arriving
+def _shape(call: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of the first tensor that goes into a module."""
+    return next((tuple(each.shape) for each in call.get("args", ()) if isinstance(each, torch.Tensor)), ())
 
 
 def _forget_tensors(error: BaseException | None) -> None:
@@ -111,19 +105,19 @@ def _forget_tensors(error: BaseException | None) -> None:
 
 def doubts(classes: list[str], data: Any, scores: torch.Tensor) -> list[str]:
     """Why the accuracy on ``data`` of a network that gives ``scores`` (N, classes) could mean nothing."""
-    found, labels, count = [], getattr(data, "labels", torch.arange(len(classes))), len(data)
+    found, labels, more = [], getattr(data, "labels", torch.arange(len(classes))), "more pictures or a larger val_fraction."
     missing = [name for label, name in enumerate(classes) if label not in labels]
     if len(classes) == 1:
         found.append(f"There is a single class, {classes[0]}: every network is right in 100 % of the pictures.")
     elif missing:
         found.append(
             f"There is no picture of {', '.join(missing)} to validate on, and the accuracy says nothing about "
-            f"{'it' if len(missing) == 1 else 'them'}: give image_folder more pictures or a larger val_fraction."
+            f"{'it' if len(missing) == 1 else 'them'}: give image_folder {more}"
         )
-    if count < FEW:
+    if len(data) < FEW:
         found.append(
-            f"There are only {count} pictures to validate on, so that chance decides which epoch is best: one "
-            f"picture is {100 / count:.0f} %. Give image_folder more pictures or a larger val_fraction."
+            f"There are only {len(data)} pictures to validate on, so that chance decides which epoch is best: one "
+            f"picture is {100 / len(data):.0f} %. Give image_folder {more}"
         )
     if _are_probabilities(scores):
         found.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import re
 from collections.abc import Iterable
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -21,6 +22,7 @@ from helpers.training.config import TrainConfig
 
 LIBRARIES = ("torch", "torchvision", "numpy", "PIL", "helpers")  # known by name: another version is no other run
 INTERNAL = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}  # attributes of every module
+WITHOUT_PARTS = (Dataset, DataLoader, torch.Generator, ModuleType, type)  # only their names count
 
 
 def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> dict[str, Any]:
@@ -88,38 +90,29 @@ def _hash(value: object) -> str:
 
 
 def plain(value: Any, inside: tuple[int, ...] = ()) -> object:
-    """``value`` as numbers and texts: of a function its code and all that it refers to, of an object its attributes and
-    the code of its class. No addresses in memory, and nothing of data sets and random generators."""
+    """``value`` as numbers and texts: of a function its code and what it refers to, of an object its attributes and the
+    code of its class. No addresses in memory, and nothing of data sets and random generators."""
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
     if isinstance(value, torch.Tensor | np.ndarray):
         return [list(value.shape), _digest([torch.as_tensor(value)])]
     kind = getattr(value, "__qualname__", type(value).__qualname__)
-    if id(value) in inside or isinstance(value, Dataset | DataLoader | torch.Generator | ModuleType | type):
-        return kind
-    parts: list[object] = []
     own = str(getattr(value, "__module__", "")).partition(".")[0] not in LIBRARIES
-    if isinstance(value, dict):
-        parts += value.items()
-    elif isinstance(value, list | tuple | range):
-        parts += value
-    elif isinstance(value, set | frozenset):
-        parts += sorted(value, key=repr)
+    if id(value) in inside or isinstance(value, WITHOUT_PARTS) or (isinstance(value, FunctionType) and not own):
+        return kind
+    parts: Iterable[object]
+    if isinstance(value, set | frozenset):
+        parts = sorted(value, key=repr)
+    elif isinstance(value, list | tuple | range | dict):
+        parts = value.items() if isinstance(value, dict) else value
     elif isinstance(value, CodeType):
-        parts += [value.co_code, value.co_names, value.co_consts]
+        parts = [value.co_code, value.co_names, value.co_consts]
+    elif isinstance(value, FunctionType):
+        names = inspect.getclosurevars(value)
+        parts = [value.__code__, value.__defaults__, value.__kwdefaults__, names.nonlocals, names.globals]
     elif isinstance(value, MethodType | functools.partial):
-        parts += value.__reduce__()
-    elif isinstance(value, FunctionType) and own:
-        names = {name: value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__}
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        parts += [value.__code__, value.__defaults__, value.__kwdefaults__, cells, names]
-    elif not isinstance(value, FunctionType):
-        parts += [(name, each) for name, each in getattr(value, "__dict__", {}).items() if name not in INTERNAL]
-        parts += [each for each in vars(type(value)).values() if own and isinstance(each, FunctionType)]
+        parts = value.__reduce__()
+    else:
+        attributes = [each for each in getattr(value, "__dict__", {}).items() if each[0] not in INTERNAL]
+        parts = attributes + [each for each in vars(type(value)).values() if isinstance(each, FunctionType) and own]
     return [kind, *(plain(each, (*inside, id(value))) for each in parts)]
-
-
-def _names(code: CodeType) -> list[str]:
-    """The names that a function looks up, those in its inner functions too."""
-    inner = (each for each in code.co_consts if isinstance(each, CodeType))
-    return [*code.co_names, *(name for each in inner for name in _names(each))]
