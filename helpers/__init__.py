@@ -21,7 +21,7 @@ import importlib.machinery
 import sys
 from types import ModuleType
 
-__version__ = "0.2.0"
+__version__ = "0.1.0"
 
 # Where the modules of last term's flat package went, so that students' older copies of a notebook still run: by folder,
 # a name and, behind "=", what it is called now (without "=" the same, less a beginning such as ``svg_``).
