@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from helpers.plotting.figure import Figure, readable
+from helpers.plotting.figure import Figure, label, label_all, readable
 from helpers.svg import BLUE, GREEN, ORANGE, PURPLE, SKY, screen
 from helpers.svg import VERMILION as RED
 from helpers.svg.screen import projector as projector  # plotting.projector() is what a lecturer calls
@@ -105,7 +105,8 @@ def new_figure(
         axis.tick_params(labelsize=TEXT)
     if title:
         most = max(12, int(9.5 * width))  # letters that fit side by side
-        figure.suptitle("\n".join(textwrap.fill(line, most) for line in title.splitlines()), fontsize=TITLE)
+        lines = [textwrap.fill(label(line, 300), most) for line in title.splitlines()]
+        figure.suptitle("\n".join(lines), fontsize=TITLE)
     return figure, axes
 
 
@@ -147,10 +148,11 @@ def legend_below(figure: Figure, handles: Mapping[str, Artist] | None = None, *,
     if handles is None:
         pairs = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in figure.axes]
         handles = {str(label): handle for axis in pairs for handle, label in axis}
-    width = 1.0 + 0.1 * max(map(len, handles))  # inches: the line and its name
+    names = label_all(list(handles), int(10 * figure.get_size_inches()[0]) - 14)
+    width = 1.0 + 0.1 * max(map(len, names))  # inches: the line and its name
     most = max(1, min(columns, len(handles), int(figure.get_size_inches()[0] / width)))
     figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=most, fontsize=TEXT,
+        list(handles.values()), names, loc="outside lower center", ncols=most, fontsize=TEXT,
         frameon=False, handlelength=3.5,
     )  # fmt: skip
 
@@ -167,13 +169,13 @@ def sample_grid(part: Subset, classes: Sequence[str], *, per_class: int = 6, tit
     if len(shown) < len(classes):
         title = f"{title}\n{len(shown)} of {len(classes)} classes".strip()
     figure, axes = tiles(per_class * len(shown), per_class, width=1.4, height=1.65, title=title)
-    labels = part.labels.numpy()
-    for row, label in enumerate(shown):
+    short = label_all(list(classes), 10 * per_class + 2)
+    for row, number in enumerate(shown):
         first = row * per_class
-        for axis, index in zip(axes[first:], np.flatnonzero(labels == label)[:per_class], strict=False):
+        for axis, index in zip(axes[first:], np.flatnonzero(part.labels.numpy() == number)[:per_class], strict=False):
             axis.imshow(picture(part, int(index)))
-        axes[first].set_title(classes[label], loc="left", fontsize=TITLE)
-    names = ", ".join(classes[label] for label in shown)
+        axes[first].set_title(short[number], loc="left", fontsize=TITLE)
+    names = ", ".join(classes[number] for number in shown)
     return with_alt(figure, f"{per_class} sample pictures of each class: {names}. {title}")
 
 
@@ -235,7 +237,7 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = ""
         at = shown[row], shown[column]
         colour = "white" if shares[at] > 0.5 else "black"
         axis.text(column, row, str(counts[at]), ha="center", va="center", color=colour, fontsize=TITLE)
-    names = [classes[int(label)] for label in shown]
+    names = label_all([classes[int(number)] for number in shown], 24)
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel("the network says", fontsize=TEXT)
@@ -254,19 +256,19 @@ def worst_mistakes(evaluation: Evaluation, part: Subset, classes: Sequence[str],
         sentence = "No mistakes to show: every picture is classified correctly."
         axis.text(0.5, 0.5, sentence, ha="center", va="center", fontsize=TITLE)
         return with_alt(figure, sentence)
-    truth = evaluation.probabilities[wrong, evaluation.labels[wrong]].numpy()
-    order = wrong[truth.argsort(kind="stable")][:count]
+    given = evaluation.probabilities[wrong, evaluation.labels[wrong]].numpy()
+    order = wrong[given.argsort(kind="stable")][:count]
     figure, axes = tiles(len(order), 4, width=2.4, height=3.2)
     said = []
     for axis, index in zip(axes, order, strict=False):
-        label, probabilities = int(evaluation.labels[index]), evaluation.probabilities[index]
+        truth, probabilities = int(evaluation.labels[index]), evaluation.probabilities[index]
         guess = int(probabilities.argmax())
         axis.imshow(picture(part, int(index)))
         axis.set_title(
-            f"says {classes[guess]}, {100 * probabilities[guess]:.0f} %\nis {classes[label]}, "
-            f"{100 * probabilities[label]:.0f} %\n{part.paths[index].name}", fontsize=TEXT,
+            f"says {label(classes[guess], 12)}, {100 * probabilities[guess]:.0f} %\nis {label(classes[truth], 12)}, "
+            f"{100 * probabilities[truth]:.0f} %\n{label(part.paths[index].name, 22)}", fontsize=TEXT,
         )  # fmt: skip
-        said.append(f"{classes[label]} taken for {classes[guess]}")
+        said.append(f"{classes[truth]} taken for {classes[guess]}")
     return with_alt(figure, f"The {len(order)} worst mistakes: {', '.join(said)}.")
 
 
@@ -277,10 +279,10 @@ def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Seque
     figure, ((left, right),) = new_figure(9, max(3.4, 1.2 + 0.4 * len(order)), columns=2, title=title)
     left.imshow(image)
     left.axis("off")
-    right.barh([classes[index] for index in order], 100 * values[order], color=BLUE)
+    right.barh(range(len(order)), 100 * values[order], color=BLUE)
+    right.set_yticks(range(len(order)), label_all([classes[index] for index in order], 20))
     right.invert_yaxis()
-    right.set_xlim(0, 125)
-    right.set_xticks(range(0, 101, 25))
+    right.set(xlim=(0, 125), xticks=range(0, 101, 25))
     for place, index in enumerate(order):
         right.text(100 * values[index] + 1, place, f"{100 * values[index]:.1f} %", va="center", fontsize=TEXT)
     finish(right, "", "probability, %", "")
@@ -342,7 +344,8 @@ def bars(
     lows, highs = np.transpose(ends)
     whiskers = np.stack([means - lows, highs - means]).clip(min=0)  # the mean of equal numbers may differ in rounding
     figure, ((axis,),) = new_figure(9, 1.4 + (0.5 if len(names) <= MOST_CLASSES else 0.22) * len(names), title=title)
-    drawn = axis.barh(names, means, xerr=whiskers if spread else None, color=BLUE, capsize=4)
+    drawn = axis.barh(range(len(names)), means, xerr=whiskers if spread else None, color=BLUE, capsize=4)
+    axis.set_yticks(range(len(names)), label_all(names, 40))
     for name, bar in zip(names, drawn, strict=True):
         if name in apart:
             bar.set(facecolor="#BBBBBB", edgecolor="#555555", hatch="//")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 
-from helpers.plotting import ORANGE, TEXT, Figure, new_figure, tiles, with_alt
+from helpers.plotting import ORANGE, TEXT, Figure, label_all, new_figure, tiles, with_alt
 
 Picture = np.ndarray | torch.Tensor  # (H, W, 3) in 0..1, as ``loaders.as_image`` gives it
 
@@ -82,7 +82,7 @@ def cam_overlay(
     figure, axes = tiles(1 + len(grids), 5, width=3.1, height=3.7, title=heading)
     axes[0].imshow(pixels)
     axes[0].set_title("the picture", fontsize=TEXT)
-    for axis, (name, grid) in zip(axes[1:], grids.items(), strict=False):
+    for axis, name, grid in zip(axes[1:], label_all(list(grids), 30), grids.values(), strict=False):
         axis.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=1)  # grey, so that all colour is Grad-CAM's
         shown = axis.imshow(
             grid, cmap="viridis", alpha=0.6, vmin=0, vmax=max(highest if shared else grid.max(), 1e-12),
@@ -112,20 +112,16 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
     around: dict[str, Any] = {"fill": False, "ec": "grey", "hatch": "//", "lw": 0, "zorder": 0}  # padding
     figure, ((whole, part),) = new_figure(8, 4.4, columns=2, title="\n".join(filter(None, [title, said])))
-    for axis in (whole, part):
-        axis.set_facecolor("white")
+    for axis, name in ((whole, "the picture"), (part, "what the cell sees")):
+        axis.set(facecolor="white", xticks=[], yticks=[])
+        axis.set_title(name, fontsize=TEXT)
         axis.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **around))
         axis.imshow(pixels, zorder=1)
-        axis.set_xticks([]), axis.set_yticks([])
     frame = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec=ORANGE, lw=3, zorder=2)
     whole.add_patch(frame)
     height, width = pixels.shape[:2]
-    whole.set_xlim(min(left, 0) - 1, max(right, width))
-    whole.set_ylim(max(bottom, height), min(top, 0) - 1)
-    part.set_xlim(left - 0.5, right - 0.5)
-    part.set_ylim(bottom - 0.5, top - 0.5)
-    whole.set_title("the picture", fontsize=TEXT)
-    part.set_title("what the cell sees", fontsize=TEXT)
+    whole.set(xlim=(min(left, 0) - 1, max(right, width)), ylim=(max(bottom, height), min(top, 0) - 1))
+    part.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
     return with_alt(
         figure, f"{title} A picture of {height} x {width} px with a frame around {said}; beside it that part."
     )

@@ -14,23 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from helpers.loaders import as_image
-from helpers.plotting import (
-    BLUE,
-    MOST_CLASSES,
-    ORANGE,
-    RED,
-    TEXT,
-    TITLE,
-    Figure,
-    finish,
-    legend_below,
-    look,
-    new_figure,
-    tiles,
-    with_alt,
-)  # fmt: skip
+from helpers.plotting import MOST_CLASSES, RED, TEXT, TITLE, finish, legend_below, look, new_figure, tiles, with_alt
+from helpers.plotting.figure import Figure, label, label_all
 from helpers.plotting.runs import bands
-from helpers.svg import BLUE_TINT
+from helpers.svg import BLUE, BLUE_TINT, ORANGE
 
 if TYPE_CHECKING:
     from helpers.activations.statistics import Layer
@@ -149,9 +136,7 @@ def norm_axes() -> Figure:
         for n, c, place in np.ndindex(pictures, channels, places):
             together = (over_n or n == 0) and (over_c or c == 0 or (over_c is None and c < channels // 2))
             _box(axis, n, c, place, together)
-        axis.set_xlim(-0.9, channels + 2.6)
-        axis.set_ylim(-1.2, places + 3.2)
-        axis.set_aspect("equal")
+        axis.set(xlim=(-0.9, channels + 2.6), ylim=(-1.2, places + 3.2), aspect="equal")
         axis.set_title(name, fontsize=TITLE)
         axis.text(channels / 2, -0.9, "channels C", ha="center", fontsize=TEXT)
         axis.text(-0.5, places / 2, "places H, W", va="center", ha="center", rotation=90, fontsize=TEXT)
@@ -174,7 +159,7 @@ def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -
     """Pictures ``(3, H, W)`` or ``(1, H, W)``, uint8 or 0..1, under their names."""
     lines = max(name.count("\n") for name in named)
     figure, axes = tiles(len(named), columns, width=2.1, height=2.45 + 0.25 * lines, title=title)
-    for axis, (name, pixels) in zip(axes, named.items(), strict=False):
+    for axis, name, pixels in zip(axes, label_all(list(named), 20 * (1 + lines)), named.values(), strict=False):
         values = pixels.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
         axis.imshow(values, interpolation="nearest")
         axis.set_title(name, fontsize=TEXT)
@@ -186,37 +171,33 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: f
     figure, ((axis,),) = new_figure(8, 4.4)
     axis.plot(rates, losses, color=BLUE, lw=2.2)
     axis.axvline(chosen, color=RED, ls="--", lw=2, label=f"chosen: {chosen:.2g}")
-    axis.set_xscale("log")
-    axis.set_ylim(0, 2 * losses[0])
+    axis.set(xscale="log", ylim=(0, 2 * losses[0]))
     axis.legend(fontsize=TEXT, frameon=False)
     finish(axis, title, "learning rate", "loss, smoothed")
     best = rates[int(np.nanargmin(losses))]
     return with_alt(figure, f"{title} Loss over the learning rate; lowest near {best:.1g}, chosen {chosen:.1g}.")
 
 
-def picture_map(
-    points: Tensor, images: Tensor, labels: Tensor, classes: Sequence[str], *, title: str = ""
-) -> Figure:
+def picture_map(points: Tensor, images: Tensor, labels: Tensor, classes: Sequence[str], *, title: str = "") -> Figure:
     """``images`` ``(N, 3, H, W)``, normalised, drawn small at ``points`` ``(N, 2)``, framed in their class's colour.
 
     The names of the classes stand in the middle of their images, where there are at most 30 classes.
     """
     figure, ((axis,),) = new_figure(9, 7, title=title)
     spots = points.cpu().numpy()
-    for spot, image, label in zip(spots, images, labels.tolist(), strict=True):
-        frame = {"edgecolor": look(label)["color"], "lw": 2.5, "facecolor": "none"}
+    for spot, image, number in zip(spots, images, labels.tolist(), strict=True):
+        frame = {"edgecolor": look(number)["color"], "lw": 2.5, "facecolor": "none"}
         box = OffsetImage(as_image(image[None]).numpy(), zoom=26 / image.shape[1])
         axis.add_artist(AnnotationBbox(box, spot, pad=0.1, bboxprops=frame))
-    for label in labels.unique().tolist() if len(classes) <= MOST_CLASSES else ():
-        middle = spots[labels.cpu().numpy() == label].mean(axis=0)
-        frame = {"edgecolor": look(label)["color"], "facecolor": "white", "boxstyle": "round"}
-        axis.annotate(classes[label], middle, ha="center", va="center", fontsize=TITLE, bbox=frame, zorder=9)
+    for number in labels.unique().tolist() if len(classes) <= MOST_CLASSES else ():
+        middle = spots[labels.cpu().numpy() == number].mean(axis=0)
+        frame = {"edgecolor": look(number)["color"], "facecolor": "white", "boxstyle": "round"}
+        name = label(classes[number], 20)
+        axis.annotate(name, middle, ha="center", va="center", fontsize=TITLE, bbox=frame, zorder=9)
     low, high = spots.min(axis=0), spots.max(axis=0)
     margin = 0.06 * (high - low) + 1e-9
-    axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    axis.set_ylim(low[1] - margin[1], high[1] + margin[1])
-    axis.set_xticks([])
-    axis.set_yticks([])
+    x_limits, y_limits = zip(low - margin, high + margin, strict=True)
+    axis.set(xlim=x_limits, ylim=y_limits, xticks=[], yticks=[])
     said = f"{len(spots)} small pictures laid out by their features, framed by class: {', '.join(classes)}"
     return with_alt(figure, f"{title}. {said}.")
 
@@ -234,14 +215,14 @@ def diagram(
     width, height = 2.2 * (max(x) - min(x) + 1), 1.3 * (max(y) - min(y) + 1) + 0.6
     figure, ((axis,),) = new_figure(width, height, title=title)
     axis.axis("off")
-    axis.set_xlim(min(x) - 0.5, max(x) + 0.5)
-    axis.set_ylim(min(y) - 0.6, max(y) + 0.6)
+    axis.set(xlim=(min(x) - 0.5, max(x) + 0.5), ylim=(min(y) - 0.6, max(y) + 0.6))
     for first, second, word in arrows:
         (x1, y1), (x2, y2) = boxes[first], boxes[second]
         arrow = {"arrowstyle": "-|>", "color": "0.25", "lw": 1.8, "shrinkA": 34, "shrinkB": 36}
         axis.annotate("", (x2, y2), (x1, y1), arrowprops=arrow)
-        middle = ((x1 + x2) / 2, (y1 + y2) / 2)
-        axis.annotate(word, middle, (0, 7), textcoords="offset points", ha="center", fontsize=TEXT)
+        axis.annotate(
+            word, ((x1 + x2) / 2, (y1 + y2) / 2), (0, 7), textcoords="offset points", ha="center", fontsize=TEXT
+        )
     for name, place in boxes.items():
         frame = {"boxstyle": "round,pad=0.5", "facecolor": BLUE_TINT, "edgecolor": BLUE}
         axis.annotate(name, place, ha="center", va="center", fontsize=TEXT, bbox=frame)
