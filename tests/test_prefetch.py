@@ -147,7 +147,7 @@ def test_what_cannot_be_had_is_reported_and_the_rest_is_brought(toys: bytes, cap
             datasets.register(name, classes=["ant", "bee"], urls=[f"{server.url}/{name}.zip"])
         assert commands.main(["prefetch"]) == 1
     shown = capsys.readouterr().out
-    assert "MISSING     lost\n" in shown and "the server has no such file (404)" in shown
+    assert "MISSING     lost\n" in shown and "the server answers 404 Not Found" in shown
     assert "fetched     toys" in shown and "Here: 1 of 2" in shown and "Missing: 1" in shown
 
 

@@ -63,10 +63,8 @@ def fetch(name: str, *, home: str | Path | None = None) -> Path:
     except OSError as error:
         if error.errno is None:  # a sentence already
             raise DataError(str(error)) from error
-        full = error.errno in _DISK_FULL
-        advice = "Free some space there, or set KIT_HOME to a folder on another disk" if full else (
-            "Set KIT_HOME to a folder that you may write to")  # fmt: skip
-        raise DataError(f"{name} could not be made in {base}: {machine.reason(error)}. {advice}.") from error
+        advice = "Set KIT_HOME to a folder that you may write to, on a disk with enough space."
+        raise DataError(f"{name} could not be made in {base}: {machine.reason(error)}. {advice}") from error
     if not (folder / MARKER).exists():  # made by hand
         _warn(str(folder), entry.difference(archives.count_images(folder)))
     return folder

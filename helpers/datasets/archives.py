@@ -126,10 +126,8 @@ def split_root(folder: str | Path, *, name: str = "") -> Path:
     while len(inside := sorted(top.iterdir())) == 1 and inside[0].is_dir():
         top = inside[0]
     found = [path.relative_to(folder).as_posix() + "/" * path.is_dir() for path in inside]
-    more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-    raise ArchiveError(
-        f"no folder in it holds both train/ and test/; it contains {', '.join(found[:6]) or 'nothing'}{more}"
-    )
+    held = pictures.listed(found, most=6) or "nothing"
+    raise ArchiveError(f"no folder in it holds both train/ and test/; it contains {held}")
 
 
 def count_images(folder: str | Path) -> dict[str, dict[str, int]]:

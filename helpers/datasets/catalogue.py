@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import os
@@ -13,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from helpers.datasets import download
 
@@ -207,7 +205,4 @@ def _drive_link(given: str) -> str:
 
 
 def _is_web_address(url: str) -> bool:
-    with contextlib.suppress(ValueError):  # "[" without "]", a port that is no number
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    return False
+    return bool(re.match(r"https?://[^/\s:\[\]]+(:\d+)?(/|$)", url))

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import machine
+from helpers import machine, pictures
 
 if TYPE_CHECKING:
     import requests
@@ -24,13 +24,6 @@ ATTEMPTS = 4
 BACKOFF = 1.0  # s before the second attempt, doubled before each further one
 CHUNK = 1 << 16  # bytes
 
-_REFUSALS = {
-    401: "the server asks for a login",
-    403: "the server refuses to give the file",
-    404: "the server has no such file",
-    410: "the server has this file no more",
-    429: "the server is asked too often",
-}
 _PASSING = {408, 429, 500, 502, 503, 504}  # a later attempt may do better
 
 
@@ -57,8 +50,8 @@ def download(url: str, target: str | Path, *, sha256: str | None = None) -> Path
             _from_drive(file_id, path)
         else:
             _from_web(url, path)
-        if page := _web_page(path):
-            raise DownloadError(page)
+        if pictures.kind_of_file(path) == "web page":
+            raise DownloadError("a web page came in place of the file (Google Drive's say: log in, or over its quota)")
         if sha256 and not (got := sha256_of(path)).startswith(sha256.lower()):
             raise DownloadError(f"the SHA-256 is {got}, expected {sha256.lower()}: another file, or damaged on the way")
     return target
@@ -107,8 +100,7 @@ def _explained(error: requests.RequestException) -> tuple[str, bool]:
     """What went wrong, and may a later attempt do better?"""
     if error.response is not None:
         status = error.response.status_code
-        sentence = _REFUSALS.get(status, "the server has a fault" if status >= 500 else "the server refuses")
-        return f"{sentence} ({status})", status in _PASSING
+        return f"the server answers {status} {error.response.reason}", status in _PASSING
     cause: BaseException = error
     while below := cause.__cause__ or cause.__context__:  # what the system said lies below requests and urllib3
         cause = below
@@ -123,17 +115,6 @@ def _explained(error: requests.RequestException) -> tuple[str, bool]:
     return "the connection broke", True
 
 
-def _web_page(path: Path) -> str:
-    """Says which web page came in place of a data file; empty when it is none."""
-    with path.open("rb") as file:
-        text = file.read(CHUNK).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not text.startswith((b"<!doctype html", b"<html", b"<head")):
-        return ""
-    if b"quota" in text or b"too many users" in text:
-        return "Google Drive's quota page came in place of the file: too many people fetched it in the last 24 hours"
-    return "a web page came in place of the file"
-
-
 def _from_drive(file_id: str, path: Path) -> None:
     try:
         import gdown
@@ -145,17 +126,7 @@ def _from_drive(file_id: str, path: Path) -> None:
     except Exception as error:  # gdown reads Google's pages: what they change can come out as any exception
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
-        raise DownloadError(_drive_reason(error)) from error
+        said = " ".join(str(error).split())[:200]  # such as "You may need to change the permission ..."
+        raise DownloadError(f"Google Drive gave no file ({type(error).__name__}: {said})") from error
     if got is None or not path.is_file():
         raise DownloadError("Google Drive gave no file (not shared with 'Anyone with the link', or over its quota)")
-
-
-def _drive_reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "too many" in text.lower() or "quota" in text.lower():
-        return "Google Drive refuses: too many people fetched this file in the last 24 hours (quota)"
-    if "permission" in text.lower():
-        return "Google Drive refuses: not shared with 'Anyone with the link', or over its quota"
-    if isinstance(error, OSError):
-        return f"Google Drive cannot be reached ({type(error).__name__})"
-    return f"gdown failed ({type(error).__name__}: {text[:100]})"

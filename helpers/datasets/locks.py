@@ -21,23 +21,18 @@ def only_one(path: Path) -> Iterator[bool]:
     process, however it ends. Raises TimeoutError after 15 minutes.
     """
     lock = FileLock(path)
-    locked = True
     try:
-        _wait_for(lock)
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=SILENT)
+        if not lock.is_locked:
+            print("Another notebook is at work on this; waiting for it.", file=sys.stderr)
+            lock.acquire(timeout=PATIENCE)
     except Timeout as error:
         said = f"Another notebook has held {path} for {PATIENCE:g} s. Stop it and run this again."
         raise TimeoutError(said) from error
     except (OSError, NotImplementedError):
-        locked = False
+        pass
     try:
-        yield locked
+        yield lock.is_locked
     finally:
         lock.release()
-
-
-def _wait_for(lock: FileLock) -> None:
-    try:
-        lock.acquire(timeout=SILENT)
-    except Timeout:
-        print("Another notebook is at work on this; waiting for it.", file=sys.stderr)
-        lock.acquire(timeout=PATIENCE)

@@ -29,7 +29,12 @@ def unpack(entry: DataSet, folder: Path) -> Path:
     Images are RGB, 100 x 100 px; digits grey, 28 x 28 px.
     """
     if entry.name == "digits_standin":
-        _write_digits(folder)
+        for split, drawings in digits().items():
+            for digit, images in enumerate(drawings):
+                place = folder / split / str(digit)
+                place.mkdir(parents=True)
+                for index, image in enumerate(images, start=1):
+                    Image.fromarray(image).save(place / f"{index:04d}.png", compress_level=1)
         return folder
     with zipfile.ZipFile(IMAGES) as archive:
         for name in archive.namelist():
@@ -45,15 +50,6 @@ def digits() -> dict[str, np.ndarray]:
 
     with np.load(DIGITS) as arrays:
         return dict(arrays)
-
-
-def _write_digits(folder: Path) -> None:
-    for split, drawings in digits().items():
-        for digit, images in enumerate(drawings):
-            place = folder / split / str(digit)
-            place.mkdir(parents=True)
-            for index, image in enumerate(images, start=1):
-                Image.fromarray(image).save(place / f"{index:04d}.png", compress_level=1)
 
 
 def draw_picture(class_name: str, rng: np.random.Generator) -> Image.Image:
