@@ -95,7 +95,11 @@ def _torch() -> Check:
     value = f"{torch.__version__}, torchvision {vision}"
     wanted = _wanted_torch()
     if wanted:
-        return Check("torch", f"{value}, which was made for torch {wanted}", False, _pair_fix())
+        fix = "pip install --upgrade torch torchvision   brings two that belong together."
+        if machine.in_colab():
+            fix = "Runtime > Disconnect and delete runtime, then run the notebook without what replaced one of them."
+        fix = f"They fail together ('operator torchvision::nms does not exist').\n{fix}"
+        return Check("torch", f"{value}, which was made for torch {wanted}", False, fix)
     return Check("torch", value, True)
 
 
@@ -111,16 +115,6 @@ def _wanted_torch() -> str:
     have, need = environment.numbers(importlib.metadata.version("torch")), environment.numbers(wanted[2])
     fits = have == need if wanted[1] == "==" else have >= need
     return "" if fits else wanted[2]
-
-
-def _pair_fix() -> str:
-    together = "They fail together ('operator torchvision::nms does not exist')"
-    if machine.in_colab():
-        return (
-            f"{together}: something replaced one of them.\n"
-            "Runtime > Disconnect and delete runtime, then run the notebook again without that installation."
-        )
-    return f"{together}.\npip install --upgrade torch torchvision   brings two that belong together."
 
 
 def _gpu() -> Check:

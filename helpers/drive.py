@@ -29,10 +29,6 @@ _MOUNT_FAILURES = (
         "the top right) and tick every box. Allow pop-ups and third-party cookies for colab.research.google.com.",
     ),
     (
-        ("domain policy",),
-        "Your school or company has switched Drive off for Colab. Open the notebook with a personal Google account.",
-    ),
-    (
         ("must not already contain files",),
         "Google Drive cannot be mounted, because the folder {mountpoint} already holds files that are not on your "
         "Drive: a cell wrote there before the Drive was mounted. Nothing was deleted. Open the Files panel (folder "
@@ -54,8 +50,7 @@ _MOUNT_FAILURES = (
 )
 
 _ERRNO_SENTENCES = {
-    errno.ENOSPC: "{place} is full. {make_room}",
-    errno.EDQUOT: "{place} is full. {make_room}",
+    errno.ENOSPC: f"{{place}} is full. {{make_room}}, {_ELSEWHERE}.",
     errno.ENOTCONN: "The connection to Google Drive is lost (transport endpoint is not connected). Files already on "
     f"the Drive are safe. Run the first cell again, it reconnects. If that fails: {_RESTART}, or run "
     f"flush_and_unmount() from google.colab.drive, or {_NEW_RUNTIME}.",
@@ -66,7 +61,7 @@ _ERRNO_SENTENCES = {
     errno.EACCES: "{place} does not let you write. If it is a folder that somebody shared with you for viewing, choose "
     f"a folder of your own, {_ELSEWHERE}.",
 }
-_ERRNO_SENTENCES[errno.EPERM] = _ERRNO_SENTENCES[errno.EACCES]
+_ERRNO_SENTENCES |= {errno.EDQUOT: _ERRNO_SENTENCES[errno.ENOSPC], errno.EPERM: _ERRNO_SENTENCES[errno.EACCES]}
 _EMPTY_BIN = "Delete something at drive.google.com and empty the bin there (what lies in the bin counts too)"
 
 
@@ -166,14 +161,17 @@ def explain(error: BaseException, *, path: str | Path | None = None) -> str:
     if isinstance(error, DriveError):
         return str(error)
     path = path or getattr(error, "filename", None)
+    on_drive = path is None or Path(path).is_relative_to(MOUNTPOINT)
+    place = "Your Google Drive" if on_drive else f"The disk of {path}"
+    make_room = _EMPTY_BIN if on_drive else "Delete what you no longer need there"
     number = getattr(error, "errno", None)
     if number in _ERRNO_SENTENCES:
-        return _ERRNO_SENTENCES[number].format(place=_place(path), make_room=_make_room(path) + ".")
+        return _ERRNO_SENTENCES[number].format(place=place, make_room=make_room)
     text = f"{type(error).__name__}: {error}"
     for signs, sentence in _MOUNT_FAILURES:
         if any(sign in text.lower() for sign in signs):
             return sentence.format(mountpoint=MOUNTPOINT)
-    return f"{_place(path)} cannot be used ({text}). Run the cell again. If it stays: {_NEW_RUNTIME}."
+    return f"{place} cannot be used ({text}). Run the cell again. If it stays: {_NEW_RUNTIME}."
 
 
 def upload() -> Path:
@@ -209,20 +207,17 @@ def _mount_on_colab(*, readonly: bool, timeout_ms: int) -> None:
 
 def _is_stale() -> bool:
     """True when the mountpoint is what a dead Drive process left behind."""
-    for path in (MOUNTPOINT, my_drive()):
-        try:
-            os.stat(path)
-        except OSError as error:
-            if error.errno == errno.ENOTCONN:
-                return True
+    try:
+        os.stat(MOUNTPOINT)
+        os.stat(my_drive())
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
     return False
 
 
 def _nearest_existing(path: Path) -> Path:
     path = path.expanduser().absolute()
-    while not path.is_dir() and path != path.parent:
-        path = path.parent
-    return path
+    return next(each for each in (path, *path.parents) if each.is_dir())
 
 
 def _made(folder: Path) -> Path:
@@ -231,16 +226,3 @@ def _made(folder: Path) -> Path:
     except OSError as error:
         raise DriveError(explain(error, path=folder)) from error
     return folder
-
-
-def _on_drive(path: str | Path | None) -> bool:
-    return path is None or Path(path).is_relative_to(MOUNTPOINT)
-
-
-def _place(path: str | Path | None) -> str:
-    return "Your Google Drive" if _on_drive(path) else f"The disk of {path}"
-
-
-def _make_room(path: str | Path | None) -> str:
-    first = _EMPTY_BIN if _on_drive(path) else "Delete what you no longer need there"
-    return f"{first}, {_ELSEWHERE}"

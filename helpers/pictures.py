@@ -27,8 +27,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 # What archives, file managers, disks and file servers leave behind, in small letters; names with a leading dot as well.
 LITTER = frozenset(
     {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__", "lost+found", "found.000"}
-    | {"$recycle.bin", "recycler", "system volume information", "network trash folder", "temporary items"}
-    | {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"}
+    | {"$recycle.bin", "system volume information", "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot"}
 )
 
 UNLABELLED = (

@@ -107,7 +107,7 @@ MOUNT_FAILURES = {
     "pexpect time-out": (TIMEOUT("Timeout exceeded."), "did not answer in time"),
     "school account": (
         ValueError("The domain policy has disabled Drive File Stream: https://support.google.com/a/answer/7496409"),
-        "switched Drive off for Colab. Open the notebook with a personal Google account",
+        r"cannot be used \(ValueError: The domain policy has disabled Drive",
     ),
     "no Drive here": (
         NotImplementedError("google.colab.drive is unsupported in this environment."),

@@ -6,14 +6,12 @@ in the folder is changed. The checks themselves are in ``doctor.checks``.
 
 from __future__ import annotations
 
-import os
 import textwrap
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from helpers import pictures
 from helpers.doctor import checks
@@ -71,9 +69,12 @@ def examine(folder: str | Path) -> Report:
     splits = _find_splits(folder)
     entries = [entry for split in splits for entry in _entries(folder, split)]
     counted = [entry for entry in entries if pictures.is_picture_name(entry.name)]
-    results = _read_all(folder, counted)
+    bar = {"desc": "examining", "leave": False, "disable": len(counted) < _MANY_FILES}
+    results = thread_map(partial(checks.read, folder), counted, **bar)
     seen = [result for result in results if isinstance(result, Seen)]
-    counts = _count(folder, splits, counted)
+    counts = {split: dict.fromkeys(pictures.class_folders(folder / split), 0) for split in splits}
+    for entry in counted:
+        counts[entry.split][entry.label] += 1
     problems = [
         *_layout(folder, splits),
         *(problem for split in splits for problem in checks.depth(split, counted)),
@@ -89,9 +90,7 @@ def examine(folder: str | Path) -> Report:
 
 def _checked(folder: Path) -> Path:
     if folder.is_file():
-        if zipfile.is_zipfile(folder):
-            raise ValueError(f"{folder} is a zip archive: unpack it first, and pass the folder that comes out.")
-        raise ValueError(f"{folder} is a file. Pass the folder that holds train/ and test/.")
+        raise ValueError(f"{folder} is a file. Unpack it if it is an archive, and pass the folder with train/ in it.")
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Check the path, capital letters too.")
     if not pictures.list_classes(folder):
@@ -109,8 +108,9 @@ def _find_splits(folder: Path) -> list[str]:
     splits = [name for name in splits if pictures.list_classes(folder / name) or len(splits) == len(names)]
     if splits:
         # Of two names for one split, the kit's own comes first, then it with capital letters.
-        strange = {name: (name not in SPLITS) + (name.lower() not in SPLITS) for name in splits}
-        return sorted(splits, key=lambda name: (_meant(name) != "train", strange[name], name))
+        return sorted(
+            splits, key=lambda name: (_meant(name) != "train", name not in SPLITS, name.lower() not in SPLITS, name)
+        )
     deeper = [name for name in names if any(map(_meant, pictures.list_classes(folder / name)))]
     if deeper:
         raise ValueError(
@@ -134,19 +134,6 @@ def _entries(folder: Path, split: str) -> list[Entry]:
         for each in folders
         for path in pictures.list_files(each)
     ]
-
-
-def _count(folder: Path, splits: list[str], counted: list[Entry]) -> dict[str, dict[str, int]]:
-    counts = {split: dict.fromkeys(pictures.class_folders(folder / split), 0) for split in splits}
-    for entry in counted:
-        counts[entry.split][entry.label] += 1
-    return counts
-
-
-def _read_all(folder: Path, entries: list[Entry]) -> list[Seen | Broken]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets other threads run while it decodes
-        results = pool.map(lambda entry: checks.read(folder, entry), entries)
-        return list(tqdm(results, "examining", len(entries), leave=False, disable=len(entries) < _MANY_FILES))
 
 
 def _layout(folder: Path, splits: list[str]) -> list[Problem]:

@@ -38,7 +38,7 @@ def near_copies(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for other in (second, second[:, :, ::-1]):
         for rows, columns in _candidates(first, other):
-            same = _correlation(first[rows], other[columns]) >= SAME
+            same = (_normalised(first[rows]) * _normalised(other[columns])).sum(1) >= SAME
             found.update(zip(rows[same].tolist(), columns[same].tolist(), strict=True))
     return sorted(found)
 
@@ -59,10 +59,6 @@ def _coarse(thumbnails: np.ndarray) -> np.ndarray:
     half = SIDE // 2
     grey = thumbnails.mean(-1, dtype=np.float32)
     return _normalised(grey.reshape(-1, half, 2, half, 2).mean((2, 4)))
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (_normalised(first) * _normalised(second)).sum(1)
 
 
 def _normalised(values: np.ndarray) -> np.ndarray:
