@@ -147,7 +147,7 @@ def legend_below(figure: Figure, handles: Mapping[str, Artist] | None = None, *,
     """One legend for all axes, below them in as many columns as fit; ``handles`` by what is written beside them."""
     if handles is None:
         pairs = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in figure.axes]
-        handles = {str(label): handle for axis in pairs for handle, label in axis}
+        handles = {str(name): handle for axis in pairs for handle, name in axis}
     names = label_all(list(handles), int(10 * figure.get_size_inches()[0]) - 14)
     width = 1.0 + 0.1 * max(map(len, names))  # inches: the line and its name
     most = max(1, min(columns, len(handles), int(figure.get_size_inches()[0] / width)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -110,15 +109,14 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     if bottom <= top or right <= left:
         raise ValueError(f"box={tuple(box)} must be (top, left, bottom, right) with top < bottom and left < right.")
     said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
-    around: dict[str, Any] = {"fill": False, "ec": "grey", "hatch": "//", "lw": 0, "zorder": 0}  # padding
+    place = (left - 0.5, top - 0.5), right - left, bottom - top
     figure, ((whole, part),) = new_figure(8, 4.4, columns=2, title="\n".join(filter(None, [title, said])))
     for axis, name in ((whole, "the picture"), (part, "what the cell sees")):
         axis.set(facecolor="white", xticks=[], yticks=[])
         axis.set_title(name, fontsize=TEXT)
-        axis.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **around))
+        axis.add_patch(Rectangle(*place, fill=False, ec="grey", hatch="//", lw=0, zorder=0))  # padding
         axis.imshow(pixels, zorder=1)
-    frame = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec=ORANGE, lw=3, zorder=2)
-    whole.add_patch(frame)
+    whole.add_patch(Rectangle(*place, fill=False, ec=ORANGE, lw=3, zorder=2))
     height, width = pixels.shape[:2]
     whole.set(xlim=(min(left, 0) - 1, max(right, width)), ylim=(max(bottom, height), min(top, 0) - 1))
     part.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))

@@ -26,10 +26,9 @@ class Figure(matplotlib.figure.Figure):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # one for each letter and size; below is one for all
             super().draw(renderer)
-        if missing := [letter for letter in letters if _family_with(letter) is None]:
-            boxes = f"No font of this machine has the letters {' '.join(missing[:20])}: boxes stand for them."
-            install = "Install one that has (on Colab: !apt-get -qq install fonts-noto-cjk) and restart the kernel."
-            warnings.warn(f"{boxes} {install}", stacklevel=2)
+        if missing := " ".join(letter for letter in letters if _family_with(letter) is None):
+            boxes = f"No font of this machine has the letters {missing[:40]}: boxes stand for them. Install one (on"
+            warnings.warn(f"{boxes} Colab: !apt-get -qq install fonts-noto-cjk) and restart the kernel.", stacklevel=2)
 
 
 def readable(text: str) -> str:
@@ -40,7 +39,7 @@ def readable(text: str) -> str:
 def label(name: str, most: int) -> str:
     """``name`` as matplotlib writes it: without its middle if it is wider than ``most`` letters; "$" is no formula."""
     name = readable(name)
-    width = sum(2 if unicodedata.east_asian_width(letter) in "FW" else 1 for letter in name)
+    width = len(name) + sum(unicodedata.east_asian_width(letter) in "FW" for letter in name)
     half = most * len(name) // max(1, width) // 2
     return (name if width <= most else f"{name[:half]}…{name[-half:]}").replace("$", r"\$")
 
@@ -48,8 +47,7 @@ def label(name: str, most: int) -> str:
 def label_all(names: list[str], most: int) -> list[str]:
     """The ``label`` of each of the names, which differ; those that are cut alike are told by a number in front."""
     short = [label(name, most) for name in names]
-    shorter = [f"{number} {label(name, most - 3)}" for number, name in enumerate(names, 1)]
-    return [second if short.count(first) > 1 else first for first, second in zip(short, shorter, strict=True)]
+    return [text if short.count(text) == 1 else f"{n + 1} {label(names[n], most - 3)}" for n, text in enumerate(short)]
 
 
 @functools.cache

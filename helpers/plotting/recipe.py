@@ -220,9 +220,8 @@ def diagram(
         (x1, y1), (x2, y2) = boxes[first], boxes[second]
         arrow = {"arrowstyle": "-|>", "color": "0.25", "lw": 1.8, "shrinkA": 34, "shrinkB": 36}
         axis.annotate("", (x2, y2), (x1, y1), arrowprops=arrow)
-        axis.annotate(
-            word, ((x1 + x2) / 2, (y1 + y2) / 2), (0, 7), textcoords="offset points", ha="center", fontsize=TEXT
-        )
+        middle = ((x1 + x2) / 2, (y1 + y2) / 2)
+        axis.annotate(word, middle, (0, 7), textcoords="offset points", ha="center", fontsize=TEXT)
     for name, place in boxes.items():
         frame = {"boxstyle": "round,pad=0.5", "facecolor": BLUE_TINT, "edgecolor": BLUE}
         axis.annotate(name, place, ha="center", va="center", fontsize=TEXT, bbox=frame)
