@@ -1,10 +1,8 @@
 """Training in the open: a loop that fits on a screen, a history, an evaluation.
 
-    python -m helpers.training DATA                            # fine-tunes a network; --help tells the options
-    torchrun --nproc-per-node=2 -m helpers.training DATA       # the same on two GPUs (or in two processes)
-
 ``train_one_epoch`` is the loop of notebook 07; ``fit`` calls it epoch after epoch and adds what a session in the
 browser needs: progress, a checkpoint after every epoch, ``resume=True``, and sentences where training goes wrong.
+``python -m helpers.training --help`` tells how to train from the command line.
 """
 
 from __future__ import annotations
@@ -195,10 +193,8 @@ def fit(
             optimizer = build_optimizer(groups, config)
             scheduler = build_schedule(optimizer, config, len(processes.shared(loaders.train)))
             path = None if config.checkpoint is None else checkpoints.file_of(config.checkpoint)
-            state = None
-            if path is not None:
-                settings = identity(model, loaders, config)
-                state = checkpoints.begin(model, config, settings, path, resume=resume, overwrite=overwrite)
+            settings = identity(model, loaders, config) if path else {}
+            state = path and checkpoints.begin(model, config, settings, path, resume=resume, overwrite=overwrite)
             if state:
                 history.epochs = [Epoch(**numbers) for numbers in state["history"]]
                 model.load_state_dict(state["weights"], strict=False)
@@ -329,7 +325,6 @@ def _random_numbers_kept(loader: DataLoader) -> Iterator[None]:
 
 def _seed(seed: int, epoch: int, loader: DataLoader) -> None:
     """Every epoch's shuffling, augmentation and dropout follow from (seed, epoch) alone, whatever came before."""
-    number = 1_000_003 * seed + epoch
-    torch.manual_seed(number)
-    if loader.generator is not None:
-        loader.generator.manual_seed(number)
+    for generator in (torch, loader.generator):
+        if generator is not None:
+            generator.manual_seed(1_000_003 * seed + epoch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import torch
@@ -18,9 +18,6 @@ from helpers.training import processes, progress
 # Networks with fewer parameters stay in float32: the casts cost LeNet-5 (61,706) more than it gains (0.91x with
 # bfloat16), SqueezeNet (724,000) gains 1.3x or more.
 SMALL = 100_000
-
-
-# --- precision --------------------------------------------------------------------------------------------------------
 
 
 class Precision:
@@ -61,14 +58,10 @@ def precision(model: nn.Module, device: torch.device, wanted: bool | None) -> Pr
 def _cpu_multiplies_bfloat16() -> bool:
     if forced := os.environ.get("KIT_BF16"):
         return forced == "1"
-    try:
+    with suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
-# --- memory layout ----------------------------------------------------------------------------------------------------
+        return "amx_bf16" in flags or "avx512_bf16" in flags
+    return False
 
 
 def memory_format(model: nn.Module, example: torch.Tensor) -> torch.memory_format:
@@ -78,16 +71,11 @@ def memory_format(model: nn.Module, example: torch.Tensor) -> torch.memory_forma
     ``.view`` cannot take that.
     """
     if example.dim() == 4 and any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        try:
-            with models.evaluating(model, grad=False):
-                model(example.contiguous(memory_format=torch.channels_last))
+        # what is really wrong with the network will show where it is used
+        with suppress(RuntimeError), models.evaluating(model, grad=False):
+            model(example.contiguous(memory_format=torch.channels_last))
             return torch.channels_last
-        except RuntimeError:  # what is really wrong with the network will show where it is used
-            pass
     return torch.contiguous_format
-
-
-# --- a frozen backbone computes the same features in every epoch ------------------------------------------------------
 
 
 def cached_features(model: nn.Module, loaders: Loaders) -> tuple[nn.Module, DataLoader, DataLoader] | None:

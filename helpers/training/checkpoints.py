@@ -28,9 +28,6 @@ class CheckpointError(OSError):
     """A checkpoint cannot be written, or fits neither the data nor the settings of this training."""
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
 def file_of(name: str) -> Path:
     """Where the checkpoint called ``name`` lies: in the folder that outlives the session."""
     if Path(name).name != name or name in ("", ".."):
@@ -91,9 +88,6 @@ def _previous(path: Path) -> Path:
 def mebibytes(size: int) -> str:
     """A size in bytes for people: '23.4 MiB', '12 KiB'."""
     return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{-(-size // 2**10)} KiB"
-
-
-# --- one training run -------------------------------------------------------------------------------------------------
 
 
 def begin(

@@ -63,7 +63,8 @@ def _explained(error: Exception, model: nn.Module, data: Any) -> str | None:
     if not calls or isinstance(error, getattr(torch.distributed, "DistError", ())):  # of another process
         return None
     module, images, arriving = calls[-1]["self"], _shape(calls[0]), _shape(calls[-1])
-    where, side = f"{names[module]} ({type(module).__name__})".strip(), getattr(data, "size", None) or (images or [0])[-1]
+    where = f"{names[module]} ({type(module).__name__})".strip()
+    side = getattr(data, "size", None) or (images or [0])[-1]
     if any(text in words for text in TOO_SMALL):
         larger = next((usual for usual in USUAL_SIDES if usual > side), 2 * side)
         return (
@@ -105,26 +106,20 @@ def _forget_tensors(error: BaseException | None) -> None:
 
 def doubts(classes: list[str], data: Any, scores: torch.Tensor) -> list[str]:
     """Why the accuracy on ``data`` of a network that gives ``scores`` (N, classes) could mean nothing."""
-    found, labels, more = [], getattr(data, "labels", torch.arange(len(classes))), "more pictures or a larger val_fraction."
+    labels, more = getattr(data, "labels", range(len(classes))), "image_folder more pictures or a larger val_fraction."
     missing = [name for label, name in enumerate(classes) if label not in labels]
-    if len(classes) == 1:
-        found.append(f"There is a single class, {classes[0]}: every network is right in 100 % of the pictures.")
-    elif missing:
-        found.append(
-            f"There is no picture of {', '.join(missing)} to validate on, and the accuracy says nothing about "
-            f"{'it' if len(missing) == 1 else 'them'}: give image_folder {more}"
-        )
-    if len(data) < FEW:
-        found.append(
-            f"There are only {len(data)} pictures to validate on, so that chance decides which epoch is best: one "
-            f"picture is {100 / len(data):.0f} %. Give image_folder {more}"
-        )
-    if _are_probabilities(scores):
-        found.append(
-            "The network gives probabilities (it ends in softmax or sigmoid), and the loss applies softmax to them "
-            "again: it learns slowly or not at all. Leave this last step out; evaluate gives the probabilities."
-        )
-    return found
+    found = {
+        f"There is a single class, {classes[0]}: every network is right in 100 % of the pictures.": len(classes) == 1,
+        f"There is no picture of {', '.join(missing)} to validate on, and the accuracy says nothing about "
+        f"{'it' if len(missing) == 1 else 'them'}: give {more}": len(classes) > 1 and missing,
+        f"There are only {len(data)} pictures to validate on, so that chance decides which epoch is best: one "
+        f"picture is {100 / len(data):.0f} %. Give {more}": len(data) < FEW,
+        "The network gives probabilities (it ends in softmax or sigmoid), and the loss applies softmax to them "
+        "again: it learns slowly or not at all. Leave this last step out; evaluate gives the probabilities.": (
+            _are_probabilities(scores)
+        ),
+    }
+    return [sentence for sentence, true in found.items() if true]
 
 
 def _are_probabilities(scores: torch.Tensor) -> bool:

@@ -61,8 +61,8 @@ def identity(model: nn.Module, loaders: Loaders, config: TrainConfig) -> dict[st
 def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """A copy, on the CPU, of what training changes: trainable parameters and all buffers (batch norm's averages)."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    state = {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+    state = model.state_dict().items()
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state if name not in frozen}
 
 
 def _base(data: Any) -> Any:

@@ -1,10 +1,8 @@
 """Several processes that train one network together, by torch's DistributedDataParallel (DDP).
 
-    torchrun --nproc-per-node=2 -m helpers.training DATA
-
-starts the same program twice. Both processes draw the *same* batches, with the same random changes of the images, and
-each works on its own part of every batch; DDP adds up their gradients, so that both make the step that one process
-would make. Outside torchrun a process is alone, and every function here gives back what it was given.
+torchrun starts the same program several times. All processes draw the *same* batches, with the same random changes of
+the images, and each works on its own part of every batch; DDP adds up their gradients, so that all make the step that
+one process would make. Outside torchrun a process is alone, and every function here gives back what it was given.
 
 What differs from one process: batch norm (where it is trained) sees only its part of a batch, dropout drops the same
 values in every part, and a last batch with fewer images than processes is left out.
@@ -15,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
@@ -59,8 +58,10 @@ def group() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _lost)  # what torchrun sends to the others when one process is gone
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
     try:
-        with contextlib.nullcontext() if is_first() else _silence():
-            yield
+        with open(os.devnull, "w") as nowhere:
+            out, err = (sys.stdout, sys.stderr) if is_first() else (nowhere, nowhere)
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                yield
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo/" in str(error):  # gloo names its source file, NCCL has a class
             raise PeerLost from error
@@ -70,12 +71,6 @@ def group() -> Iterator[None]:
 
 def _lost(*_: object) -> NoReturn:
     raise PeerLost
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        yield
 
 
 def count() -> int:

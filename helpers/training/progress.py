@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import torch
 from tqdm import tqdm
 
-SECONDS_BETWEEN_READS = 0.5  # reading the loss makes a GPU wait, so it is not read at every step
+SECONDS = 0.5  # between two updates of the line: reading the loss makes a GPU wait
 FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} + {remaining} left{postfix}"
 
 
@@ -25,18 +24,17 @@ class Progress:
 
     def __init__(self, steps: int, epochs: int, *, done: int = 0) -> None:
         self.epochs, self.done, self.val = epochs, done, ""
-        total, before = steps * epochs, steps * done
-        self.bar = tqdm(total=total, initial=before, desc=self._title(), file=_live_file(), bar_format=FORMAT)
-        self.last_read = 0.0
+        self.bar = tqdm(
+            total=steps * epochs, initial=steps * done, desc=self._title(), file=_live_file(), bar_format=FORMAT,
+            mininterval=SECONDS, miniters=1,
+        )  # fmt: skip
 
     def step(self, loss_sum: torch.Tensor, right: torch.Tensor, seen: int) -> bool:
         """One step further. False where it read the loss and that is no number."""
-        self.bar.update()
-        if time.perf_counter() - self.last_read < SECONDS_BETWEEN_READS:
+        if not self.bar.update():  # True where it has drawn the line
             return True
-        self.last_read = time.perf_counter()
         loss = loss_sum.item() / seen
-        self.bar.set_postfix_str(f"loss {loss:.3f}  train {100 * right.item() / seen:.1f} %{self.val}", refresh=False)
+        self.bar.set_postfix_str(f"loss {loss:.3f}  train {100 * right.item() / seen:.1f} %{self.val}")
         return math.isfinite(loss)
 
     def epoch(self, loss: float, train_accuracy: float, val_accuracy: float) -> None:
