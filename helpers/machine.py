@@ -1,13 +1,6 @@
 """Where am I running, and with what: Colab or not, device, profile, folders, network, memory, files.
 
-Four environment variables steer the kit:
-
-=============  =====================================================================================
-KIT_HOME       data and weights; may vanish. Default: a folder in the user's cache, on Colab /content
-KIT_PERSIST    checkpoints, answers, progress. Default: on the mounted Drive, elsewhere beside KIT_HOME
-KIT_OFFLINE    1 = never touch the network
-KIT_PROFILE    quick (CPU, lecture, CI) or full (a T4-class GPU). Default: full where there is a GPU
-=============  =====================================================================================
+The environment variables that steer it are listed in ``runtime``, which gives these functions to the notebooks.
 """
 
 from __future__ import annotations
