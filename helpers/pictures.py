@@ -49,13 +49,16 @@ _SIGNATURES: tuple[tuple[int, bytes | tuple[bytes, ...], str], ...] = (
     (0, tuple(b"P%d%c" % (number, space) for number in range(1, 7) for space in b" \n"), "PNM"),
     (4, (b"ftyphe", b"ftypmif1"), "HEIC"),
     (4, b"ftypavi", "AVIF"),
+    (4, b"jP  ", "JPEG 2000"),
+    (4, b"JXL ", "JPEG XL"),
+    (128, b"DICM", "DICOM"),
     (4, b"ftyp", "video"),
     (0, b"%PDF", "PDF"),
     (0, b"PK\x03\x04", "zip archive"),
     (0, b"Rar!", "RAR archive"),
 )
 PICTURES = frozenset({"JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "PNM"})
-_PHOTOS = PICTURES | {"HEIC", "AVIF"}
+_PHOTOS = PICTURES | {"HEIC", "AVIF", "JPEG 2000", "JPEG XL", "DICOM"}
 
 _NO_PICTURE = {
     "empty": "is empty (0 bytes): copy or download it again.",

@@ -689,7 +689,8 @@ def test_an_unpacking_that_broke_off_leaves_nothing(home, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(datasets.standin, "unpack", unpack)
-    assert error_of("bcdp_standin").startswith(f"bcdp_standin could not be made in {home}: the disk is full. Free some")
+    told = error_of("bcdp_standin")
+    assert told.startswith(f"bcdp_standin could not be made in {home}: the disk is full. Set KIT_HOME to a folder")
     assert tree(home) == ["datasets/.incoming/bcdp_standin/lock"]
 
 
@@ -769,7 +770,7 @@ def child(patch=""):
     "patch",
     [
         "import pooch; pooch.HTTPDownloader.__call__ = lambda self, url, path, pooch: (open(path, 'w').close(), die())",
-        "download._web_page = die",
+        "download.pictures.kind_of_file = die",
         "archives.unpack = die",
         "archives.split_root = die",
         "datasets.json.dumps = die",
