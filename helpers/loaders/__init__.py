@@ -196,20 +196,21 @@ def as_image(images: Tensor) -> Tensor:
 def stratified_split(labels: Tensor, fraction: float, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Positions (sorted, int64) for training and validation: ``fraction`` of every class, to the nearest image.
 
-    The validation part as a whole has ``round(fraction * N)`` images, at least one. Every class keeps at least one
-    image for training.
+    The validation part as a whole has ``round(fraction * N)`` images, at least one, or fewer where a class cannot
+    spare its share: every class keeps at least one image for training.
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"val_fraction={fraction} must be at least 0 and below 1, for example 0.1.")
-    generator = torch.Generator().manual_seed(seed)
-    turn = torch.full((len(labels),), torch.inf, dtype=torch.float64)  # when an image goes to validation, 0..1
-    for label in range(int(labels.max()) + 1):
-        members = (labels == label).nonzero().flatten()
-        shuffled = members[torch.randperm(len(members), generator=generator)][: len(members) - 1]
-        turn[shuffled] = (torch.arange(len(shuffled), dtype=torch.float64) + 0.5) / len(members)
+    generator, counts = torch.Generator().manual_seed(seed), labels.bincount()
+    shares = fraction * counts.double()
+    take = shares.floor().long()
     wanted = max(round(fraction * len(labels)), 1 if fraction else 0)
-    chosen = turn.argsort(stable=True)[: min(wanted, int(turn.isfinite().sum()))]  # the classes take turns
-    is_chosen = torch.zeros(len(labels), dtype=torch.bool).index_fill(0, chosen, True)
+    for label in (take - shares).argsort(stable=True).tolist():  # the largest remainder first gives one more
+        take[label] += bool(take.sum() < wanted and take[label] < counts[label] - 1)
+    is_chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label, number in enumerate(take.tolist()):
+        members = (labels == label).nonzero().flatten()
+        is_chosen[members[torch.randperm(len(members), generator=generator)[:number]]] = True
     return (~is_chosen).nonzero().flatten(), is_chosen.nonzero().flatten()
 
 
