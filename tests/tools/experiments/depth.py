@@ -27,7 +27,7 @@ import torchvision
 from torch import Tensor, nn
 
 from helpers import digits, machine
-from helpers.models.cifar_nets import CifarNet
+from helpers.models.cifar_nets import CifarNet, PlainBlock
 
 KIT = Path(__file__).resolve().parents[3]
 FILE = KIT / "notebooks" / "results" / "05_depth.json"
@@ -103,9 +103,9 @@ def train(depth: int, residual: bool, seed: int, train_data: Pair, test_data: Pa
     return report
 
 
-def blocks(model: CifarNet) -> list[nn.Module]:
-    """All blocks in their order."""
-    return [*model.stage1, *model.stage2, *model.stage3]
+def blocks(model: CifarNet) -> list[PlainBlock]:
+    """All blocks in their order; a residual block is a PlainBlock too."""
+    return [block for block in model.modules() if isinstance(block, PlainBlock)]
 
 
 @torch.no_grad()
@@ -133,7 +133,8 @@ def significant(value: float) -> float:
 
 def lesions(model: CifarNet, images: Tensor, labels: Tensor) -> dict[str, float]:
     """Test error in percent without block 1, 2, ...: it hands on what it gets. Those that change the shape stay."""
-    errors, number = {}, 0
+    errors: dict[str, float] = {}
+    number = 0
     for stage in (model.stage1, model.stage2, model.stage3):
         for place, block in enumerate(stage):
             number += 1
