@@ -5,7 +5,7 @@ floor 5  exercises
 floor 4  plotting, widgets, runtime, commands
 floor 3  svg, activations, experiments, digits, results, diagnosis
 floor 2  datasets, dissect, training, transfer
-floor 1  drive, doctor, loaders, models, environment
+floor 1  drive, doctor, loaders, models, photos, environment
 floor 0  machine, pictures, conv_math
 =======  ====================================================================
 
