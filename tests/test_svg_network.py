@@ -28,10 +28,15 @@ def dissected(name: str, size: int = 224) -> Dissection:
         return dissect.layers(torchvision.models.get_model(name), size)
 
 
-def boxes(picture: str) -> dict[str, ET.Element]:
-    """The drawn boxes by their tooltips."""
+def every_box(picture: str) -> list[tuple[str, ET.Element]]:
+    """What has a tooltip, with it."""
     rects = ET.fromstring(picture).iter(f"{SVG}rect")
-    return {rect.find(f"{SVG}title").text: rect for rect in rects if rect.find(f"{SVG}title") is not None}
+    return [(rect.find(f"{SVG}title").text, rect) for rect in rects if rect.find(f"{SVG}title") is not None]
+
+
+def boxes(picture: str) -> dict[str, ET.Element]:
+    """The drawn layers and blocks by their tooltips, the bars of their weights left out."""
+    return {tip: rect for tip, rect in every_box(picture) if not re.fullmatch(r"[\d,]+ parameters", tip)}
 
 
 def words(picture: str) -> list[ET.Element]:
@@ -58,17 +63,30 @@ def test_words_neither_touch_nor_leave_the_paper() -> None:
     assert not wrong
 
 
-def test_heights_and_widths_follow_the_logarithms() -> None:
+def test_heights_follow_the_maps_and_widths_the_logarithm_of_the_channels() -> None:
     sizes = {}
     for tip, rect in boxes(network.network_picture(dissected("vgg16"))).items():
         shape = re.search(r"(\d+)×(\d+)×\d+", tip)  # linear layers have none
         if shape:
             channels, side = map(int, shape.groups())
             sizes[channels, side] = (float(rect.get("width")), float(rect.get("height")))
-    low, tall, narrow = network.LOWEST, network.TALLEST, network.NARROWEST
+    narrow = network.NARROWEST
     for (channels, side), (width, height) in sizes.items():
-        assert height == pytest.approx(low + (tall - low) * math.log2(side) / math.log2(224), abs=0.1)
+        assert height == pytest.approx(network.TALLEST * side / 224, abs=0.1)
         assert (width - narrow) / (sizes[512, 7][0] - narrow) == pytest.approx(math.log2(channels) / 9, abs=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bars_are_the_shares_of_the_weights(name: str) -> None:
+    model = dissected(name)
+    counts, heights = [], []
+    for tip, rect in every_box(network.network_picture(model)):
+        if found := re.fullmatch(r"([\d,]+) parameters", tip):
+            counts.append(int(found[1].replace(",", "")))
+            heights.append(float(rect.get("height")))
+    assert sum(counts) == model.params
+    for count, height in zip(counts, heights, strict=True):
+        assert height == pytest.approx(max(1, network.WEIGHTS * count / model.params), abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -157,3 +175,17 @@ def test_the_staircase_ends_at_a_hundred(name: str) -> None:
         assert max(bar.get_y() + bar.get_height() for bar in axis.patches) == pytest.approx(100)
     assert len(figure.axes[-1].get_xticklabels()) <= networks.MOST_BARS
     assert "most of the weights at" in figure.alt
+
+
+def test_a_plain_chain_has_the_names_of_the_papers_and_the_legend_only_what_is_there() -> None:
+    figure = networks.cumulative(dissected("vgg16"), figures=("activation_bytes", "params"))
+    ticks = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert ticks[:4] == ["conv1_1", "conv1_2", "pool1", "conv2_1"] and ticks[-3:] == ["fc6", "fc7", "fc8"]
+    assert "most of the weights at fc6: 74 %" in figure.alt
+    alexnet = networks.cumulative(dissected("alexnet"), figures=("params",))
+    assert [label.get_text() for label in alexnet.axes[0].get_xticklabels()][:2] == ["conv1", "conv2"]
+    shown = [text.get_text() for text in alexnet.legends[0].get_texts()]
+    assert shown == ["convolutions", "linear layers", "all before"]
+    branched = networks.cumulative(dissected("resnet18"), figures=("params",))
+    assert "conv1" in branched.axes[0].get_xticklabels()[0].get_text()  # PyTorch's own name
+    assert any("layer1" in label.get_text() for label in branched.axes[0].get_xticklabels())

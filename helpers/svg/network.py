@@ -1,4 +1,4 @@
-"""A network drawn from its dissection: one box a layer or block, as high as its maps and as wide as its channels."""
+"""A network drawn from its dissection: one box a layer or block, as high as its maps, and below it its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from helpers.dissect import Dissection
 
 MOST_BOXES = 30
-TALLEST, LOWEST = 130.0, 12.0  # px, of a box as large as the input and of one of a single number
+TALLEST, LOWEST = 150.0, 3.0  # px, of a box as large as the input, and the least that can be seen
+WEIGHTS = 90.0  # px, of a bar that stands for all weights
 NARROWEST = 10.0
 ROOM = 4.4  # that a box takes at least, in font sizes
 LETTER = 0.57  # mean width of a letter or digit, in font sizes
@@ -39,6 +40,7 @@ class Box(NamedTuple):
     shape: tuple[int, ...]
     repeats: int
     tip: str
+    params: int
     names: frozenset[str]  # of the rows inside
     sources: frozenset[str]  # rows outside that it reads
     shortcut: bool
@@ -54,7 +56,9 @@ class Place(NamedTuple):
 
 
 def network_picture(dissection: Dissection, *, font_px: int = 16) -> svg.Picture:
-    """The layers from left to right; heights follow log H, widths log C, shortcuts are arcs, repeats are "×N".
+    """The layers from left to right; heights follow H, widths log C, shortcuts are arcs, repeats are "×N".
+
+    Under each stands a bar, as high as its share of all weights.
 
     Layers and blocks that are alike are put together when they do not fit on one line; at most 30 boxes are drawn.
     """
@@ -67,7 +71,7 @@ def network_picture(dissection: Dissection, *, font_px: int = 16) -> svg.Picture
     per_line = ceil(len(boxes) / count)
     slot = usable / per_line
     depth = max(len(box.lines) for box in boxes)
-    pitch = 3.8 * font_px + TALLEST + (2.2 + 1.15 * depth) * font_px
+    pitch = 3.8 * font_px + TALLEST + (3.9 + 1.15 * depth) * font_px + WEIGHTS
     places = _places(sheet, boxes, slot, per_line, pitch)
     sheet.text(sheet.left, 1.9 * font_px, _headline(dissection), bold=True)
     for a, b in pairwise(places):
@@ -75,6 +79,7 @@ def network_picture(dissection: Dissection, *, font_px: int = 16) -> svg.Picture
             sheet.segment(a.x, a.y, b.x, b.y, stroke=svg.MUTED, line=2)
     for box, place in zip(boxes, places, strict=True):
         _draw(sheet, box, place, slot)
+        _weights(sheet, box, place, box.params / max(1, dissection.params), depth)
     arcs = _arcs(sheet, boxes, places)
     sheet.y = 3.6 * font_px + count * pitch
     _legend(sheet, boxes, arcs)
@@ -90,13 +95,14 @@ def _slots(boxes: list[Box], usable: float, font_px: int) -> int:
 def _boxes(stages: list[Stage], dissection: Dissection) -> list[Box]:
     shape, first = dissection.input_shape, frozenset(dissection.rows[0].inputs)
     tip = f"input {_size(shape)}"
-    boxes = [Box("input", "input", (_size(shape),), shape, 1, tip, first, frozenset(), False), *map(_box, stages)]
+    boxes = [Box("input", "input", (_size(shape),), shape, 1, tip, 0, first, frozenset(), False), *map(_box, stages)]
     if len(boxes) > MOST_BOXES:
         head, tail = boxes[: MOST_BOXES - 10], boxes[-9:]
         left_out = boxes[MOST_BOXES - 10 : -9]
         names = frozenset(name for box in left_out for name in box.names)
         words = f"{len(left_out)} more"
-        boxes = [*head, Box("other", "…", (words,), left_out[-1].shape, 1, words, names, frozenset(), False), *tail]
+        params, shape = sum(box.params for box in left_out), left_out[-1].shape
+        boxes = [*head, Box("other", "…", (words,), shape, 1, words, params, names, frozenset(), False), *tail]
     return boxes
 
 
@@ -109,7 +115,8 @@ def _box(stage: Stage) -> Box:
         details = [*details[:3], f"+ {len(details) - 3} more"]
     sources = frozenset(name for row in stage.rows for name in row.inputs) - names
     lines = (*(detail.replace("x", "×") for detail in details), size)
-    return Box(kind, _word(stage), lines, shape, stage.repeats, _tip(stage, size), names, sources, stage.has_shortcut)
+    tip, params = _tip(stage, size), stage.params
+    return Box(kind, _word(stage), lines, shape, stage.repeats, tip, params, names, sources, stage.has_shortcut)
 
 
 def _window(row: Row) -> list[str]:
@@ -140,12 +147,12 @@ def _tip(stage: Stage, size: str) -> str:
 def _places(sheet: svg.Sheet, boxes: list[Box], slot: float, per_line: int, pitch: float) -> list[Place]:
     """Boxes from left to right, ``per_line`` slots of ``slot`` px in a line, the lines ``pitch`` px apart."""
     channels = max(1.0, log2(max(box.shape[0] for box in boxes)))
-    sides = max(1.0, log2(max(box.shape[1] for box in boxes if len(box.shape) == 3)))
+    tallest = max([1, *(box.shape[1] for box in boxes if len(box.shape) == 3)])
     places = []
     for index, box in enumerate(boxes):
         line, column = divmod(index, per_line)
         side = box.shape[1] if len(box.shape) == 3 else 1
-        height = LOWEST + (TALLEST - LOWEST) * log2(side) / sides
+        height = max(LOWEST, TALLEST * side / tallest)
         width = NARROWEST + (min(0.62 * slot, 60) - NARROWEST) * log2(box.shape[0]) / channels
         y = 2.6 * sheet.font_px + line * pitch + 3.8 * sheet.font_px + TALLEST / 2
         places.append(Place(sheet.left + (column + 0.5) * slot, y, width, height))
@@ -167,6 +174,19 @@ def _draw(sheet: svg.Sheet, box: Box, place: Place, slot: float) -> None:
         grey = svg.MUTED if index == len(box.lines) else svg.INK
         sheet.text(place.x, y, words, size=size, anchor="middle", bold=index == 0, fill=grey)
         y += 1.15 * font_px
+
+
+def _weights(sheet: svg.Sheet, box: Box, place: Place, share: float, depth: int) -> None:
+    """Below the words of a box, ``depth`` lines and a title, a bar for its ``share`` (0..1) of all weights."""
+    stroke, _, _ = _LOOKS[box.kind]
+    floor = place.y + TALLEST / 2 + (3.4 + 1.15 * depth) * sheet.font_px + WEIGHTS
+    if box.kind == "input":
+        sheet.text(place.x, floor, "weights", size=sheet.small, anchor="middle", fill=svg.MUTED)
+    elif box.params:
+        height = max(1.0, WEIGHTS * share)
+        sheet.rect(place.x - 16, floor - height, 32, height, fill=stroke, tip=f"{box.params:,} parameters")
+        percent = f"{100 * share:.0f} %" if share >= 0.005 else "< 1 %"
+        sheet.text(place.x, floor - height - 0.4 * sheet.font_px, percent, size=sheet.small, anchor="middle")
 
 
 def _arcs(sheet: svg.Sheet, boxes: list[Box], places: list[Place]) -> bool:
@@ -221,10 +241,10 @@ def _legend(sheet: svg.Sheet, boxes: list[Box], arcs: bool) -> None:
         sheet.rect(x, sheet.y - 0.8 * small, small, small, fill=fill, stroke=stroke, line=2)
         sheet.text(x + 1.5 * small, sheet.y, word, size=small)
         x += length + sheet.font_px
-    words = "Height: log of the map's height. Width: log of the channels."
+    words = "Height: that of the map. Width: log of the channels. Bars: share of the weights."
     words += " Arc: a shortcut." * arcs
     words += " ×N: N alike, one after the other." * any(box.repeats > 1 for box in boxes)
-    sheet.lines(words, size=small, fill=svg.MUTED)
+    sheet.lines(words, size=small, width=0.94 * (sheet.right - sheet.left), fill=svg.MUTED)
 
 
 def _in_words(dissection: Dissection, boxes: list[Box]) -> str:
