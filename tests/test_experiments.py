@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import random
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -160,10 +162,73 @@ def test_table() -> None:
     )
     assert str(got) == (
         "last epoch: mean [lowest, highest] over the seeds 0, 1, 2\n"
+        "a short run, 2 epochs: how a training begins, not how it ends\n"
         "setting      loss    error, %\n"
         "low      2 [1, 3]  10 [0, 20]\n"
         "high     6 [5, 7]  10 [0, 20]"
     )
+
+
+# --- trained until it is done -----------------------------------------------------------------------------------------
+
+
+def _falling(seed: int, floor: int) -> Iterator[dict[str, float]]:
+    """The error falls by one an epoch, from 20 to ``floor``, and stays there."""
+    for epoch in itertools.count():
+        yield {"validation error, %": max(20 - epoch, floor), "test error, %": 10.0}
+
+
+def test_a_run_goes_on_until_validation_stops_improving() -> None:
+    until = experiments.Until(patience=3, most=15)
+    got = experiments.run(_falling, {"quick": {"floor": 16}, "slow": {"floor": 0}}, seeds=(0, 5), until=until)
+    assert [len(run.epochs) for run in got.runs] == [8, 8, 15, 15]  # 20, 19, 18, 17, 16, and three that are no better
+    assert got.last("quick", "validation error, %") == [16, 16]
+    assert got.length == (
+        "until validation error, % was no better for 3 epochs (8 to 15 epochs); SHORT, was still improving: slow"
+    )
+    assert got.length in str(got).splitlines()
+    done = experiments.run(_falling, {"quick": {"floor": 16}}, until=until)
+    assert done.length == "until validation error, % was no better for 3 epochs (8 epochs)"
+
+
+@pytest.mark.parametrize(
+    ("errors", "reached"),
+    [([3, 2, 2], False), ([3, 2, 2, 2], True), ([3, 2, 4, 1], False), ([math.nan] * 3, True), ([1, 2], False)],
+)
+def test_the_rule_looks_for_the_best_epoch(errors: list[float], reached: bool) -> None:
+    assert experiments.Until("e", patience=2).reached([{"e": error} for error in errors]) is reached
+
+
+def test_a_function_may_end_by_itself_and_say_why_in_words() -> None:
+    def fn(seed: int) -> Iterator[dict[str, float]]:
+        yield from ({"loss": float(n)} for n in range(4))
+
+    assert experiments.run(fn, {"it": {}}).length.startswith("a short run, 4 epochs")
+    assert experiments.run(fn, {"it": {}}, until="the rate is 0").length == "the rate is 0 (4 epochs)"
+    assert experiments.run(lambda seed: {"loss": 1.0}, {"it": {}}).length == ""
+
+
+def test_the_table_has_the_standard_error_of_its_test() -> None:
+    """As often as the same network is tested on another 400 images, its error spreads by so much."""
+    got = experiments.run(lambda seed: {"training error, %": 0, "test error, %": 10}, {"it": {}}, test_images=400)
+    drawn = np.random.default_rng(0).binomial(400, 0.1, size=20_000) / 4
+    assert got.standard_error("it", "test error, %") == pytest.approx(drawn.std(), rel=0.02)
+    header, *_, line = str(got).splitlines()[1:]
+    assert header == "±: standard error of a test with 400 images, the same for all seeds"
+    assert line.split("  ")[-1].strip() == "10 [10, 10] ±1.5" and line.count("±") == 1
+
+
+def test_what_a_script_stored_comes_back_without_its_function(tmp_path: Path) -> None:
+    path, until = tmp_path / "06_x.json", experiments.Until(patience=2, most=9)
+    options = {"cache": path, "how": "x.py", "until": until, "test_images": 50, "about": {"commit": "abc"}}
+    first = experiments.run(_falling, {"quick": {"floor": 16}}, **options)
+    again = experiments.load(path)
+    assert (again.runs, again.settings) == (first.runs, first.settings)
+    assert (again.until, again.test_images) == (until, 50) and "by x.py, loaded: 3 runs" in again.note
+    assert str(again).splitlines()[1:] == str(first).splitlines()
+    assert json.loads(path.read_text())["about"] == {"commit": "abc"}
+    with pytest.raises(experiments.ResultsError, match="There are no results in .*07_x.json"):
+        experiments.load(tmp_path / "07_x")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,316 @@
+"""Notebook 06's comparisons, each until it has converged; they write ``notebooks/results/06_*.json``.
+
+    python tests/tools/experiments/training_recipe.py                # all of them: half an hour on one core
+    python tests/tools/experiments/training_recipe.py dropout        # one of them; what is in its file is not repeated
+
+MNIST and Fashion-MNIST come from KIT_HOME, or over the network. A run that is interrupted is made again from its start;
+those before it stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+KIT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(KIT))  # runs from a checkout, installed or not
+
+from helpers import digits, experiments  # noqa: E402
+from helpers.loaders import augment  # noqa: E402
+from helpers.models.lenet import LeNet5  # noqa: E402
+
+Images = tuple[Tensor, Tensor]  # (N, 1, 28, 28) uint8, and labels (N,)
+Change = Callable[[Tensor], Tensor]
+SEEDS = (0, 1, 2)
+
+
+class Normalise(nn.Module):
+    def __init__(self, mean: float = 0.1307, std: float = 0.3081) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images / 255 - self.mean) / self.std
+
+
+@functools.cache
+def parts(name: str, train: int, *, test: int | None = None) -> tuple[Images, Images, Images]:
+    """The first ``train`` training images, the last 1,000 of them as validation, and ``test`` images of the test."""
+    data = digits.load(name, test=test)
+    validation = data.train_images[-1000:], data.train_labels[-1000:]
+    return (data.train_images[:train], data.train_labels[:train]), validation, (data.test_images, data.test_labels)
+
+
+@torch.no_grad()
+def error(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Wrong answers in percent, in eval mode."""
+    model.eval()
+    wrong = sum(
+        int((model(x).argmax(dim=1) != y).sum()) for x, y in zip(images.split(500), labels.split(500), strict=True)
+    )
+    return 100 * wrong / len(labels)
+
+
+def epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    part: Images,
+    *,
+    batch_size: int,
+    change: Change | None = None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    smoothing: float = 0.0,
+    mix: v2.Transform | None = None,
+) -> None:
+    """One epoch; the ``scheduler`` steps with every batch. A last batch of a single image is left out."""
+    images, labels = part
+    model.train()
+    for batch in torch.randperm(len(images)).split(batch_size):
+        if len(batch) < 2:
+            continue
+        x, y = images[batch], labels[batch]
+        x = x if change is None else change(x)
+        if mix is not None:
+            x, y = mix(x.float(), y)
+        loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+
+
+def cosine(optimizer: torch.optim.Optimizer, steps: int, *, warm_up: int = 0) -> torch.optim.lr_scheduler.LambdaLR:
+    """The rate rises over ``warm_up`` steps and falls to 0 along half a cosine."""
+
+    def part(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / (steps - warm_up))))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, part)
+
+
+# --- augmentation: the same LeNet, with and without, until validation stops improving --------------------------------
+
+CHANGES: dict[str, Change | None] = {
+    "nothing": None,
+    "shift by 2 px": lambda x: augment.shift(x, fraction=2 / 28),
+    "Cutout": augment.cutout,
+    "shift and Cutout": lambda x: augment.cutout(augment.shift(x, fraction=2 / 28)),
+}
+
+
+def augmentation(seed: int, change: str) -> Iterator[dict[str, float]]:
+    train, validation, test = parts("MNIST", 500, test=2000)
+    model = nn.Sequential(Normalise(), LeNet5(padding=2, activation=nn.ReLU))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    while True:
+        epoch(model, optimizer, train, batch_size=50, change=CHANGES[change])
+        names = {"training error, %": train, "validation error, %": validation, "test error, %": test}
+        yield {name: error(model, *part) for name, part in names.items()}
+
+
+# --- dropout: hidden units, inputs and hidden units -------------------------------------------------------------------
+
+
+def dropout(seed: int, inputs: float, hidden: float, epochs: int) -> dict[str, float]:
+    train, _, test = parts("MNIST", 5000)
+    widths, layers = (784, 512, 512), [Normalise(), nn.Flatten(), nn.Dropout(inputs)]
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(hidden)]
+    model = nn.Sequential(*layers, nn.Linear(512, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    scheduler = cosine(optimizer, epochs * 50)
+    for _ in range(epochs):
+        epoch(model, optimizer, train, batch_size=100, scheduler=scheduler)
+    return {"training error, %": error(model, *train), "test error, %": error(model, *test)}
+
+
+# --- ReLU against tanh in a CNN of four layers, after Krizhevsky's figure 1 -------------------------------------------
+
+
+def cnn(
+    *, activation: Callable[[], nn.Module] = nn.ReLU, norm: Callable[[int], nn.Module] | None = None
+) -> nn.Sequential:
+    """Three convolutions and a linear layer, for 28x28 px: 8, 16 and 32 maps."""
+    layers, channels = [Normalise()], 1
+    for width in (8, 16, 32):
+        layers += [nn.Conv2d(channels, width, 3, padding=1), *([norm(width)] if norm else [])]
+        layers += [activation(), nn.MaxPool2d(2)]
+        channels = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 3 * 3, 10))
+
+
+def relu_tanh(seed: int, activation: str, start: str, lr: float) -> Iterator[dict[str, float]]:
+    """Training error over the epochs, until it is at most 15 %, 20 epochs at most. ``start``: "2012" or "its own"."""
+    train, _, _ = parts("FashionMNIST", 2000, test=1)
+    model = cnn(activation={"ReLU": nn.ReLU, "tanh": nn.Tanh}[activation])
+    for layer in model:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            if start == "2012":  # as in AlexNet
+                nn.init.normal_(layer.weight, std=0.01)
+            elif activation == "ReLU":
+                nn.init.kaiming_normal_(layer.weight)
+            else:
+                nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    for _ in range(20):
+        epoch(model, optimizer, train, batch_size=50)
+        wrong = error(model, *train)
+        yield {"training error, %": wrong}
+        if wrong <= 15:
+            return
+
+
+# --- batch norm: small batches, and against overfitting ---------------------------------------------------------------
+
+NORMS: dict[str, Callable[[int], nn.Module] | None] = {
+    "none": None,
+    "batch norm": nn.BatchNorm2d,
+    "group norm": lambda width: nn.GroupNorm(4, width),
+}
+
+
+def norms(seed: int, norm: str, batch_size: int, lr: float, epochs: int) -> dict[str, float]:
+    train, validation, test = parts("MNIST", 500)
+    model = cnn(norm=NORMS[norm])
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    scheduler = cosine(optimizer, epochs * math.ceil(500 / batch_size))
+    for _ in range(epochs):
+        epoch(model, optimizer, train, batch_size=batch_size, scheduler=scheduler)
+    names = {"training error, %": train, "validation error, %": validation, "test error, %": test}
+    return {name: error(model, *part) for name, part in names.items()}
+
+
+# --- today's recipe ---------------------------------------------------------------------------------------------------
+
+
+def today(seed: int, optimizer: str, changes: str, epochs: int) -> dict[str, float]:
+    """``changes``: "none", "shift" or "all" (shifts, RandAugment, MixUp, label smoothing)."""
+    train, validation, test = parts("MNIST", 500)
+    model = nn.Sequential(Normalise(), LeNet5(padding=2, activation=nn.ReLU))
+    if optimizer == "SGD":
+        chosen: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    else:
+        chosen = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
+    scheduler = cosine(chosen, epochs * 10, warm_up=50) if optimizer == "AdamW" else None
+    shift, some = CHANGES["shift by 2 px"], augment.PerImage(v2.RandAugment(num_ops=1, magnitude=5))
+    change = {"none": None, "shift": shift, "all": lambda x: some(shift(x))}[changes]
+    mix = v2.MixUp(num_classes=10, alpha=0.2) if changes == "all" else None
+    for _ in range(epochs):
+        epoch(
+            model, chosen, train, batch_size=50, change=change, scheduler=scheduler, mix=mix,
+            smoothing=0.1 * (changes == "all"),
+        )  # fmt: skip
+    names = {"training error, %": train, "validation error, %": validation, "test error, %": test}
+    return {name: error(model, *part) for name, part in names.items()}
+
+
+DROPPED = {
+    "none": {"inputs": 0.0, "hidden": 0.0},
+    "hidden 0.5": {"inputs": 0.0, "hidden": 0.5},
+    "input 0.2, hidden 0.5": {"inputs": 0.2, "hidden": 0.5},
+}
+RATES = (0.01, 0.03, 0.1)
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    "augmentation": {
+        "fn": augmentation,
+        "settings": {name: {"change": name} for name in CHANGES},
+        "until": experiments.Until("validation error, %", patience=20, most=150),
+        "test_images": 2000,
+        "about": {"data": "MNIST, 500 images for training, 1,000 for validation", "shown": "section 9", "batch": 50},
+    },
+    "dropout": {
+        "fn": dropout,
+        "settings": {f"{e} epochs, {name}": {**o, "epochs": e} for e in (12, 40) for name, o in DROPPED.items()},
+        "until": "along a cosine, the rate has come to 0",
+        "test_images": 10_000,
+        "about": {"data": "MNIST, 5,000 images for training", "shown": "section 8", "batch": 100},
+    },
+    "relu_tanh": {
+        "fn": relu_tanh,
+        "settings": {
+            f"{a}, {s}, {lr}": {"activation": a, "start": s, "lr": lr}
+            for s in ("its own", "2012") for a in ("ReLU", "tanh") for lr in RATES
+        },
+        "until": "until the training error was at most 15 %, or 20 epochs",
+        "about": {"data": "Fashion-MNIST, 2,000 images for training", "shown": "section 3", "batch": 50},
+    },
+    "batch_size": {
+        "fn": norms,
+        "settings": {
+            f"{norm}, {size}": {"norm": norm, "batch_size": size, "lr": 0.1 * size / 64, "epochs": 20}
+            for norm in ("batch norm", "group norm") for size in (2, 4, 16, 64)
+        },
+        "until": "20 epochs along a cosine, the rate has come to 0",
+        "test_images": 10_000,
+        "about": {"data": "MNIST, 500 images for training", "shown": "section 6"},
+    },
+    "batch_norm": {
+        "fn": norms,
+        "settings": {
+            f"{norm}, lr {lr}": {"norm": norm, "batch_size": 50, "lr": lr, "epochs": 40}
+            for norm in ("none", "batch norm") for lr in RATES
+        },
+        "until": "40 epochs along a cosine, the rate has come to 0",
+        "test_images": 10_000,
+        "about": {"data": "MNIST, 500 images for training", "shown": "section 6", "batch": 50},
+    },
+    "today": {
+        "fn": today,
+        "settings": {
+            "SGD, constant rate": {"optimizer": "SGD", "changes": "none", "epochs": 100},
+            "AdamW, warm-up, cosine": {"optimizer": "AdamW", "changes": "none", "epochs": 100},
+            "and shifts": {"optimizer": "AdamW", "changes": "shift", "epochs": 100},
+            "and RandAugment, MixUp, label smoothing": {"optimizer": "AdamW", "changes": "all", "epochs": 100},
+        },
+        "until": "100 epochs, twice as many as the plain network needs",
+        "test_images": 10_000,
+        "about": {"data": "MNIST, 500 images for training", "shown": "section 11", "batch": 50},
+    },
+}  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of the kit, Python and the libraries that compute."""
+    asked = ["git", "-C", str(KIT), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "commit": commit, "python": platform.python_version(), "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*EXPERIMENTS, []], default=[], help="all by default")
+    parser.add_argument("--to", type=Path, default=experiments.RESULTS, help="folder of the files")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in asked.names or EXPERIMENTS:
+        options = dict(EXPERIMENTS[name])
+        told = options.pop("about") | versions()
+        results = experiments.run(
+            options.pop("fn"), options.pop("settings"), seeds=SEEDS, cache=asked.to / f"06_{name}.json",
+            how=f"tests/tools/experiments/training_recipe.py {name}", about=told, **options,
+        )  # fmt: skip
+        print(f"{name}\n{results}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
