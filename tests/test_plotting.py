@@ -111,10 +111,12 @@ def test_show_gives_the_picture_its_text(monkeypatch: pytest.MonkeyPatch) -> Non
     plotting.show(figure)
     plotting.show(figure, alt="another text")
     ((bundle,), options), (_, other) = shown
-    assert options["metadata"] == {"image/png": {"alt": figure.alt}} and options["raw"] is True
+    about = options["metadata"]["image/png"]
+    assert about["alt"] == figure.alt and options["raw"] is True
     assert bundle["text/plain"] == figure.alt
-    assert other["metadata"] == {"image/png": {"alt": "another text"}}
+    assert other["metadata"]["image/png"]["alt"] == "another text"
     picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert (about["width"], about["height"]) == pytest.approx([0.6 * side for side in picture.size], abs=1)  # sharper
     assert picture.size == pytest.approx(figure.get_size_inches() * plotting.DPI, abs=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from helpers import widgets
 from helpers.svg import Picture, conv_setup, field
@@ -10,6 +11,7 @@ from helpers.svg.conv import conv_picture
 from helpers.svg.field import field_picture
 from helpers.svg.volume import volume_picture
 from helpers.widgets import ConvExplorer, Explorer, ReceptiveFieldExplorer, VolumeView
+from helpers.widgets.explorer import VIEW
 
 # ---- what all have in common -------------------------------------------------------------------------------------
 
@@ -49,12 +51,18 @@ def test_a_larger_font_makes_everything_larger(make, draw, setting, value):
 
 
 @EXPLORERS
-def test_an_explorer_displays_itself_and_its_text_says_what_it_shows(make, draw, setting, value):
+def test_an_explorer_displays_itself_with_its_picture_and_its_words(make, draw, setting, value, monkeypatch):
+    shown = []
+    monkeypatch.setattr("helpers.widgets.explorer.display", lambda *args, **options: shown.append((args, options)))
     explorer = make()
     assert isinstance(explorer, Explorer) and isinstance(explorer.svg(), Picture)
-    # one of the two hooks by which ipywidgets 8 and 7 put a widget below the cell that it ends
-    assert hasattr(explorer, "_repr_mimebundle_") or hasattr(explorer, "_ipython_display_")
-    assert repr(explorer) == f"{make.__name__}: {explorer.svg().alt}"
+    explorer.controls[setting].value = value
+    assert DisplayFormatter().format(explorer) == ({}, {})  # what a cell's last line goes through: the widget did it
+    [((bundle,), options)] = shown
+    words = f"{make.__name__}: {explorer.svg().alt}"
+    view = {"version_major": 2, "version_minor": 0, "model_id": explorer.model_id}
+    assert bundle == {VIEW: view, "image/svg+xml": str(draw(explorer.state)), "text/plain": words}
+    assert options == {"raw": True, "metadata": {"image/svg+xml": {"alt": explorer.svg().alt}}}
 
 
 @EXPLORERS

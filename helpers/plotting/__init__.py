@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # for their types: torch is not loaded for a bar chart
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 STYLES = ("-", "--", ":", "-.")  # beside the colour, so that a line is known without it
 MARKERS = ("o", "s", "^", "D", "v", "P")
-DPI = 90
+DPI, SHOWN_DPI = 150, 90  # of the stored picture, and of its size on the page: sharp on projectors and fine screens
 MOST_CLASSES, MOST_CONFUSED = 30, 20  # in a confusion matrix; of a larger one the most confused are shown
 MOST_ROWS = 16  # classes with samples
 TITLE, TEXT = 14, 12  # points: readable from the back row when a notebook is projected
@@ -48,8 +48,8 @@ _ELSEWHERE = {  # file: figures that are found here too, loaded when they are as
     "activations": ("feature_maps", "filter_slices", "cam_overlay", "box_on_picture"),
     "networks": ("weights_against_work", "cumulative", "shares"),
     "recipe": (
-        "activation_functions", "by_depth", "scatters", "descents", "norm_axes", "gallery", "learning_rates",
-        "picture_map", "diagram",
+        "activation_functions", "by_depth", "scatters", "descents", "norm_axes", "histograms", "gallery",
+        "learning_rates", "picture_map", "diagram",
     ),
 }  # fmt: skip
 
@@ -70,7 +70,9 @@ def show(figure: matplotlib.figure.Figure, *, alt: str | None = None) -> None:
     if not text:
         raise ValueError("This figure has no alternative text yet: show(figure, alt='what one sees in it').")
     image = base64.b64encode(_png(figure)).decode()
-    display({"image/png": image, "text/plain": text}, raw=True, metadata={"image/png": {"alt": text}})
+    width, height = (round(side * SHOWN_DPI * screen.scale()) for side in figure.get_size_inches())
+    about = {"alt": text, "width": width, "height": height}
+    display({"image/png": image, "text/plain": text}, raw=True, metadata={"image/png": about})
     plt.close(figure)  # forgets a figure that came from plt.figure(), so that it is not shown twice
 
 

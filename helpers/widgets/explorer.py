@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
+from IPython.display import display
 
 from helpers.svg import Picture, screen
 
 LABEL = {"description_width": "7.2em"}
+VIEW = "application/vnd.jupyter.widget-view+json"
 State = Mapping[str, Any] | str | None  # settings by name, the name of a preset, or nothing
 
 
@@ -33,10 +35,16 @@ class Drawing(widgets.VBox):
         self.add_class(f"cnn-explorer-{self.font_px}")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}: {self.svg().alt}"  # what GitHub shows, where widgets do not run
+        return f"{type(self).__name__}: {self.svg().alt}"
+
+    def _ipython_display_(self, **_: object) -> None:
+        """The widget, and in the same output its picture as it is now: GitHub, web pages and paper show that one."""
+        data, metadata = self.svg()._repr_mimebundle_()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        display({VIEW: view, "text/plain": repr(self), **data}, metadata=metadata, raw=True)
 
     def svg(self) -> Picture:
-        """The picture by itself: it stays visible where widgets do not run (GitHub, paper)."""
+        """The picture by itself."""
         raise NotImplementedError
 
     def redraw(self) -> None:
