@@ -7,8 +7,10 @@ matplotlib's pull request 1599, darknet's LICENSE ("Darknet is public domain").
 
 from __future__ import annotations
 
+import base64
 import difflib
 import importlib.util
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,23 +111,29 @@ def credit(name: str) -> str:
 
 
 def show(*photos: str | Path) -> None:
-    """Draw photos side by side, each with its name, size and credit line; without arguments all on this machine."""
-    import matplotlib.pyplot as plt  # here, so that a list of names does not wait for it
+    """Display photos side by side, each with its name, size and credit line; without arguments all on this machine."""
+    from IPython.display import display  # these here, so that a list of names does not wait for them
+    from matplotlib.figure import Figure
 
-    chosen = photos or tuple(names(here=True))
-    images = [load(photo) for photo in chosen]
-    columns = min(len(images), 4)
-    rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.4 * columns, 3.2 * rows), squeeze=False, dpi=150)
-    for axis, photo, image in zip(axes.flat, chosen, images, strict=False):
+    chosen = [str(photo) for photo in photos or names(here=True)]
+    columns, rows = min(len(chosen), 4), -(-len(chosen) // 4)
+    width, height = 3.4 * columns, 3.1 * rows  # inches
+    figure = Figure(figsize=(width, height), layout="constrained")
+    for place, photo in enumerate(chosen, 1):
+        image, axis = load(photo), figure.add_subplot(rows, columns, place)
         axis.imshow(image)
-        axis.set_title(f"{Path(photo).stem}, {image.width}x{image.height} px", fontsize=10)
-        if photo in CATALOGUE:
-            axis.text(0.5, -0.03, CATALOGUE[str(photo)].credit, transform=axis.transAxes, ha="center", va="top", size=7)
-    for axis in axes.flat:
-        axis.axis("off")
-    figure.tight_layout()
-    plt.show()
+        axis.set_title(f"{Path(photo).stem}, {image.width} x {image.height} px", fontsize=11)
+        axis.set_xlabel(CATALOGUE[photo].credit if photo in CATALOGUE else "", fontsize=8)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    full, content = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=150)
+    drawn = Image.open(full).convert("RGB")
+    drawn.quantize(palette=drawn.quantize(256)).save(content, "png", optimize=True)  # a quarter of the bytes
+    alt = "; ".join(f"{each}: {CATALOGUE[each].shows}" if each in CATALOGUE else Path(each).stem for each in chosen)
+    about = {"alt": f"Photos. {alt}.", "width": round(100 * width), "height": round(100 * height)}
+    data = {"image/png": base64.b64encode(content.getvalue()).decode(), "text/plain": about["alt"]}
+    display(data, raw=True, metadata={"image/png": about})
 
 
 def _on_this_machine(name: str) -> Path | None:
