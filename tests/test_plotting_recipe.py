@@ -42,6 +42,8 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     figure = recipe.by_depth({"small": layers})
     left, right = figure.axes[:2]
     assert left.get_yscale() == right.get_yscale() == "log"
+    ends = np.log10([left.get_ylim(), right.get_ylim()])
+    np.testing.assert_allclose(ends, ends.round(), atol=1e-9)
     assert list(left.lines[0].get_ydata()) == [layer.std for layer in layers]
     assert list(right.lines[0].get_ydata()) == [layer.gradient for layer in layers]
     powers = round(np.log10(layers[-1].std / layers[0].std))
@@ -84,8 +86,21 @@ def test_norm_axes_mark_the_numbers_that_share_a_mean():
         axis.get_title(): sum(same_color(box.get_facecolor(), plotting.ORANGE) for box in axis.patches)
         for axis in figure.axes
     }
-    # 4 pictures x 6 channels x 5 places
-    assert marked == {"batch norm": 4 * 5, "layer norm": 6 * 5, "instance norm": 5, "group norm": 3 * 5}
+    # maps of 4 images x 6 channels
+    assert marked == {"batch norm": 4, "layer norm": 6, "instance norm": 1, "group norm": 3}
+
+
+def test_histograms_count_all_values_but_zeros_on_one_scale():
+    torch.manual_seed(0)
+    wide, narrow = torch.randn(100, 8), 0.01 * torch.randn(100, 8)
+    relu = torch.cat([torch.zeros(50, 8), torch.ones(50, 8)])
+    figure = recipe.histograms({"tanh": {"layer 1": wide, "layer 8": narrow}, "ReLU": {"layer 1": relu}}, title="T")
+    first, last, halves, _ = figure.axes
+    counts = [sum(bar.get_height() for bar in axis.patches) for axis in (first, last, halves)]
+    assert counts == [800, 800, 400] and first.get_xlim() == last.get_xlim()
+    assert sum(bar.get_height() > 0 for bar in last.patches) <= 2 < sum(bar.get_height() > 0 for bar in first.patches)
+    assert [axis.texts[0].get_text() for axis in (first, halves)] == ["std 1", "std 0.5\n50% are 0"]
+    assert (first.get_title(), first.get_ylabel(), halves.get_ylabel()) == ("layer 1", "tanh", "ReLU")
 
 
 def test_gallery_shows_grey_and_colour_under_their_names():

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from helpers.loaders import as_image
@@ -22,7 +21,7 @@ from helpers.svg import BLUE, BLUE_TINT, ORANGE
 if TYPE_CHECKING:
     from helpers.activations.statistics import Layer
 
-NORMS = {  # which of (picture, channel, place) share one mean
+NORMS = {  # which of (image, channel, position) share one mean
     "batch norm": (True, False, True),
     "layer norm": (False, True, True),
     "instance norm": (False, False, True),
@@ -43,8 +42,8 @@ def activation_functions(functions: Mapping[str, Callable[[Tensor], Tensor]]) ->
         right.plot(x.detach(), slope, **style)
         said.append(f"{name} from {y.min().item():.2f} to {y.max().item():.2f}, slope {slope[-1].item():.2f} at 5")
     left.set_ylim(-1.6, 3.2)
-    for axis, title in ((left, "what comes out"), (right, "slope: what the gradient is multiplied by")):
-        finish(axis, title, "what goes in", "")
+    for axis, title in ((left, "output"), (right, "slope: the factor for the gradient")):
+        finish(axis, title, "input", "")
     legend_below(figure)
     return with_alt(figure, f"Activation functions and their slopes between -5 and 5: {'; '.join(said)}.")
 
@@ -64,6 +63,9 @@ def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure
             axis.plot(depth, [v or np.nan for v in values], **look(number), lw=2.2, label=label)
     for axis, what in ((left, "forward: spread of the activations"), (right, "backward: size of the gradients")):
         axis.set_yscale("log")
+        low, high = np.log10(axis.get_ylim())
+        axis.set_ylim(10 ** np.floor(low), 10 ** np.ceil(high))  # whole powers of ten, so that every figure has two
+        axis.yaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         finish(axis, what, "layer", "")
     legend_below(figure)
@@ -129,34 +131,58 @@ def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str =
 
 
 def norm_axes() -> Figure:
-    """Which numbers of a batch share one mean and one variance: four pictures after Wu and He (2018), figure 2."""
-    pictures, channels, places = 4, 6, 5
-    figure, axes = tiles(len(NORMS), len(NORMS), width=2.8, height=3.3)
+    """Which numbers of a batch share one mean and one variance, after Wu and He (2018), figure 2.
+
+    A square is one map, H x W numbers: one channel of one image.
+    """
+    images, channels = 4, 6
+    figure, axes = tiles(len(NORMS), len(NORMS), width=2.9, height=2.9)
     for axis, (name, (over_n, over_c, _)) in zip(axes, NORMS.items(), strict=True):
-        for n, c, place in np.ndindex(pictures, channels, places):
+        for n, c in np.ndindex(images, channels):
             together = (over_n or n == 0) and (over_c or c == 0 or (over_c is None and c < channels // 2))
-            _box(axis, n, c, place, together)
-        axis.set(xlim=(-0.9, channels + 2.6), ylim=(-1.2, places + 3.2), aspect="equal")
+            colour, hatch = (ORANGE, "////") if together else ("#E8E8E8", "")
+            axis.add_patch(Rectangle((c, n), 0.92, 0.92, fc=colour, hatch=hatch, ec="#555555", lw=0.8))
+        axis.set(xlim=(-0.1, channels), ylim=(images, -0.1), aspect="equal")
         axis.set_title(name, fontsize=TITLE)
-        axis.text(channels / 2, -0.9, "channels C", ha="center", fontsize=TEXT)
-        axis.text(-0.5, places / 2, "places H, W", va="center", ha="center", rotation=90, fontsize=TEXT)
-        axis.text(channels + 1.5, 0.2, "pictures N", rotation=45, ha="center", fontsize=TEXT)
+        axis.text(channels / 2, images + 0.15, f"{channels} channels", ha="center", va="top", fontsize=TEXT)
+        axis.text(-0.25, images / 2, f"{images} images", va="center", ha="right", rotation=90, fontsize=TEXT)
     shared = (
-        "batch norm: one channel, all pictures; layer norm: one picture, all channels; instance norm: one picture, one "
-        "channel; group norm: one picture, a group of channels; all four: all places"
+        "batch norm: one channel, all images; layer norm: one image, all channels; instance norm: one image, one "
+        "channel; group norm: one image, a group of channels; all four: all positions"
     )
-    return with_alt(figure, f"Blocks N x C x (H, W); the orange numbers share one mean and one variance. {shared}.")
+    return with_alt(figure, f"Maps of a batch, a row an image; the orange ones share one mean and variance. {shared}.")
 
 
-def _box(axis: Axes, n: int, c: int, place: int, together: bool) -> None:
-    """One number of a batch as a small square; pictures further back are drawn up to the right, and first."""
-    depth, colour, hatch = 0.55 * n, ORANGE if together else "#E8E8E8", "////" if together else ""
-    corner = (c + depth, place + depth)
-    axis.add_patch(Rectangle(corner, 0.96, 0.96, fc=colour, hatch=hatch, ec="#555555", lw=0.5, zorder=10 - n))
+def histograms(named: Mapping[str, Mapping[str, Tensor]], *, title: str = "") -> Figure:
+    """What the layers of networks put out: a row a network, a column a layer, on one scale a row.
+
+    Zeros, of which ReLU makes many, are no part of the bars, but told in words. ``named``: network -> layer -> values.
+    """
+    columns = max(map(len, named.values()))
+    figure, axes = new_figure(
+        1.2 + 1.75 * columns, 0.8 + 1.7 * len(named), rows=len(named), columns=columns, title=title
+    )
+    said = []
+    for row, (name, layers) in zip(axes, named.items(), strict=True):
+        reach = max(values.abs().flatten().quantile(0.998).item() for values in layers.values()) or 1.0
+        for axis, (layer, values) in zip(row, layers.items(), strict=False):
+            flat, zeros = values.flatten().clamp(-reach, reach).numpy(), (values == 0).float().mean().item()
+            low = -reach if values.min() < 0 else 0.0
+            axis.hist(flat[flat != 0], bins=40, range=(low, reach), color=BLUE)
+            words = f"std {values.std().item():.2g}" + f"\n{zeros:.0%} are 0" * (zeros > 0.01)
+            axis.annotate(words, (0.96, 0.94), xycoords="axes fraction", ha="right", va="top", fontsize=TEXT)
+            axis.set(xlim=(low - 0.05 * reach, 1.05 * reach), yticks=[])
+            axis.spines[["top", "right", "left"]].set_visible(False)
+            axis.set_title(layer, fontsize=TITLE)
+        for axis in row[len(layers) :]:
+            axis.axis("off")
+        row[0].set_ylabel(name, fontsize=TITLE)
+        said.append(f"{name}: {', '.join(f'{layer} {values.std().item():.1g}' for layer, values in layers.items())}")
+    return with_alt(figure, f"{title} Histograms of what the layers put out; standard deviations. {'; '.join(said)}.")
 
 
 def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
-    """Pictures ``(3, H, W)`` or ``(1, H, W)``, uint8 or 0..1, under their names."""
+    """Images ``(3, H, W)`` or ``(1, H, W)``, uint8 or 0..1, under their names."""
     lines = max(name.count("\n") for name in named)
     figure, axes = tiles(len(named), columns, width=2.1, height=2.45 + 0.25 * lines, title=title)
     for axis, name, pixels in zip(axes, label_all(list(named), 20 * (1 + lines)), named.values(), strict=False):
