@@ -1,5 +1,7 @@
 """The bank: every question of a topic stands in a data file, ``conv.toml`` and so on, and README.md says how.
 
+The functions to write stand in ``code.toml``.
+
 Beside each file lies a module of the same name with the topic's generators: functions that make a question, its
 mistakes and its solution from numbers. ``practice`` draws the numbers; a question of the file may give them, too.
 """
@@ -11,10 +13,11 @@ import difflib
 import functools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from helpers.exercises.bank import batchnorm, conv, cost, field, nets, params, pool, training, transfer
+from helpers.exercises.code import Code, Slip
 from helpers.exercises.questions import Generators, Mistake, Question, Value, listed
 
 TOPICS = {
@@ -27,13 +30,16 @@ TOPICS = {
     "batchnorm": "batch normalisation",
     "training": "training",
     "transfer": "transfer learning",
+    "code": "functions to write",
 }
 _FILES = (conv, pool, params, field, cost, nets, batchnorm, training, transfer)  # in the order of TOPICS
-GENERATORS: dict[str, Generators] = {topic: file.GENERATORS for topic, file in zip(TOPICS, _FILES, strict=True)}
+GENERATORS: dict[str, Generators] = {topic: file.GENERATORS for topic, file in zip(TOPICS, _FILES, strict=False)}
 _TEXTS = ("text", "insight", "solution")
 _WRITTEN: dict[str, type] = dict.fromkeys(_TEXTS, str) | {"answer": dict, "hints": list, "mistakes": list}
 _MADE: dict[str, type] = {"generator": str, "numbers": dict}
 _MISTAKE: dict[str, type] = {"name": str, "answer": dict, "sentence": str}
+_SLIP: dict[str, type] = {"name": str, "sentence": str, "solution": str}
+_CODE: dict[str, type] = dict.fromkeys(_TEXTS, str) | {"calls": list, "hints": list, "mistakes": list}
 _KINDS: dict[type, str] = {str: "a text", dict: "{ field = value, ... }", list: "a list"}
 
 
@@ -59,13 +65,14 @@ def find(question_id: str) -> Question:
     raise ValueError(f"There is no question {question_id!r}. {advice}")
 
 
-def find_topic(topic: str) -> str:
-    """``topic`` itself; ValueError where there is none of that name."""
-    if topic in TOPICS:
+def find_topic(topic: str, among: Iterable[str]) -> str:
+    """``topic`` itself; ValueError where it is not ``among`` the topics that are possible."""
+    names = list(among)
+    if topic in names:
         return topic
-    near = difflib.get_close_matches(str(topic), list(TOPICS), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(topic), names, n=1, cutoff=0.5)
     advice = f"Did you mean {listed(near)}? " if near else ""
-    raise ValueError(f"There is no topic {topic!r}. {advice}The topics: {listed(TOPICS)}.")
+    raise ValueError(f"There is no topic {topic!r}. {advice}The topics: {listed(names)}.")
 
 
 def load(path: Path) -> tuple[Question, ...]:
@@ -81,16 +88,39 @@ def load(path: Path) -> tuple[Question, ...]:
         raise ValueError(f"{path.name}: cannot be read, at or soon after {last}: {error}") from None
     except KeyError:
         raise ValueError(f"{path.name}: holds no [[question]]") from None
-    found = []
+    found: list[Question] = []
+    last = 0
     for number, table in enumerate(tables, 1):
-        id, wanted = table.pop("id", number), f"{path.stem}-{number}"
+        id = table.pop("id", number)
         try:
-            if id != wanted:
-                raise ValueError(f'its id should be "{wanted}": ids are numbered, without gaps')
+            if path.stem == "code":
+                found.append(_code(id, table, {question.id for question in found}))
+                continue
+            if not re.fullmatch(rf"{path.stem}-[1-9]\d*", str(id)) or int(id.rpartition("-")[2]) <= last:
+                raise ValueError(f'its id should be "{path.stem}-{last + 1}" or a higher number: ids are in order')
+            last = int(id.rpartition("-")[2])
             found.append(_question(id, path.stem, table))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path.name}, question {id}: {error}") from error
     return tuple(found)
+
+
+def _code(id: str, table: dict, taken: set[str]) -> Code:
+    if id in taken or not re.fullmatch(r"code-\w+-\w+", str(id)):
+        raise ValueError("its id should be code-NOTEBOOK-WORD, and no other question's")
+    optional = {name: table.pop(name) for name in ("setup", "view", "tolerance") if name in table}
+    _check(table, _CODE)
+    slips, solution = [], table["solution"]
+    for slip in table.pop("mistakes"):
+        for old, new in slip.pop("changes", ()):
+            if solution.count(old) != 1:
+                raise ValueError(f'the mistake "{slip["name"]}" changes {old!r}, which the solution does not have once')
+            slip["solution"] = slip.get("solution", solution).replace(old, new)
+        _check(slip, _SLIP)
+        slips.append(Slip(**slip))
+    calls, hints = tuple(table.pop("calls")), tuple(table.pop("hints"))
+    optional.setdefault("tolerance", 1e-5)
+    return Code(id, "code", answer={}, mistakes=(), hints=hints, calls=calls, slips=tuple(slips), **table, **optional)
 
 
 def _question(id: str, topic: str, table: dict) -> Question:
