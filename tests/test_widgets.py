@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from IPython.core.formatters import DisplayFormatter
+import base64
+import io
+import re
 
-from helpers import widgets
-from helpers.svg import Picture, conv_setup, field
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from IPython.core.formatters import DisplayFormatter
+from PIL import Image
+
+from helpers import svg, widgets
+from helpers.svg import Picture, conv_setup, field, kernel
 from helpers.svg.conv import conv_picture
 from helpers.svg.field import field_picture
 from helpers.svg.volume import volume_picture
@@ -98,7 +106,7 @@ def test_a_state_that_is_refused_changes_nothing(make, draw, setting, value):
 
 
 def test_every_widget_is_a_name_of_widgets():
-    for name in ("MapBrowser", "TrainingBoard", "NetworkExplorer", "ZooExplorer"):
+    for name in ("KernelExplorer", "MapBrowser", "TrainingBoard", "NetworkExplorer", "ZooExplorer"):
         assert getattr(widgets, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'ZooBrowser'"):
         _ = widgets.ZooBrowser
@@ -276,3 +284,73 @@ def test_a_layer_too_many_is_explained_and_can_be_taken_off():
 @pytest.mark.parametrize("make", [ConvExplorer, ReceptiveFieldExplorer], ids=["convolution", "receptive field"])
 def test_the_menu_of_presets_says_that_one_can_choose(make):
     assert make().preset.label == "choose one …"
+
+
+# ---- only what decides the size ----------------------------------------------------------------------------------
+
+
+def test_a_brief_explorer_shows_only_what_decides_the_size():
+    explorer = ConvExplorer({"brief": True, "stride": 3})
+    shown = {name for name, control in explorer.controls.items() if control.layout.display != "none"}
+    assert shown == {"view", "size", "kernel_size", "stride", "padding", "step", "predict"}
+    assert explorer.preset.layout.display == "none"
+    assert "MACs" not in explorer.svg() and "d·(k − 1)" not in explorer.svg() and "(7 + 2·0 − 3) / 3" in explorer.svg()
+    explorer.controls["padding"].value = 1
+    assert explorer.state["brief"] is True and ConvExplorer(explorer.state).svg() == explorer.svg()
+
+
+# ---- kernels -----------------------------------------------------------------------------------------------------
+
+IMAGE = np.random.default_rng(0).random((9, 12))
+
+
+def drawn(picture: str, name: str) -> list[float]:
+    """The numbers of a grid."""
+    group = re.search(rf'<g data-grid="{name}".*?</g>', picture)[0]
+    return [float(number.replace("−", "-")) for number in re.findall(r">([^<]+)</text>", group)]
+
+
+@pytest.mark.parametrize("name", kernel.KERNELS)
+def test_the_answer_of_a_kernel_is_that_of_torch(name):
+    explorer = widgets.KernelExplorer({"noise": IMAGE}, {"kernel": name, "row": 4, "column": 7})
+    pixels = torch.tensor(IMAGE * 255).round()[None, None]
+    weights = torch.tensor(drawn(explorer.svg(), "kernel"), dtype=torch.float64).reshape(1, 1, 3, 3)
+    expected = F.conv2d(pixels, weights)[0, 0, 4, 7].item() / explorer.state["divisor"]
+    answer = float(re.search(r"it answers (\S+)\. The", explorer.svg().alt)[1].replace("−", "-"))
+    assert answer == pytest.approx(expected, abs=0.006)
+    assert drawn(explorer.svg(), "window") == pixels[0, 0, 4:7, 7:10].flatten().tolist()
+    explorer.controls["relu"].value = True
+    assert f"it answers {svg.number(max(answer, 0))}. The" in explorer.svg().alt
+
+
+def test_the_output_of_a_kernel_is_drawn_with_its_sign():
+    edge = np.repeat([[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]], 5, axis=0)  # up, then down
+    explorer = widgets.KernelExplorer({"edge": edge}, {"kernel": "Sobel x"})
+    assert pixels_of(explorer.svg())[0].tolist() == [[213, 94, 0], [213, 94, 0], [0, 114, 178], [0, 114, 178]]
+    explorer.controls["relu"].value = True
+    assert pixels_of(explorer.svg())[0].tolist() == [[255] * 3, [255] * 3, [0] * 3, [0] * 3]
+    explorer.controls["kernel"].value = "shift left"
+    assert pixels_of(explorer.svg())[0, :, 0].tolist() == [255, 255, 0, 0]
+    assert "output 3 × 4" in explorer.svg()
+
+
+def pixels_of(picture: str) -> np.ndarray:
+    """The second image of a drawing."""
+    source = re.findall(r'base64,([^"]+)"', picture)[1]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source))))
+
+
+def test_a_kernel_of_ones_own():
+    explorer = widgets.KernelExplorer({"noise": IMAGE, "other": IMAGE[:5]}, {"kernel": "blur"})
+    assert explorer.state["divisor"] == 9
+    explorer.controls["w11"].value = 4
+    assert explorer.state["kernel"] == "your own" and drawn(explorer.svg(), "kernel")[0] == 4
+    again = widgets.KernelExplorer({"noise": IMAGE, "other": IMAGE[:5]}, explorer.state)
+    assert again.svg() == explorer.svg()
+    explorer.controls["kernel"].value = "Sobel y"
+    assert drawn(explorer.svg(), "kernel") == [-1, -2, -1, 0, 0, 0, 1, 2, 1] and explorer.state["divisor"] == 1
+    explorer.controls["row"].value = 6
+    explorer.controls["image"].value = "other"
+    assert explorer.state["row"] == explorer.controls["row"].max == 2
+    with pytest.raises(ValueError, match="there is no kernel 'Prewitt'; there are: identity"):
+        explorer.state = {"kernel": "Prewitt"}

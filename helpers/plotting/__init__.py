@@ -305,24 +305,37 @@ def channels(pixels: Tensor, *, title: str = "") -> Figure:
     return with_alt(figure, f"{title} (values from 0 to 255; {', '.join(means)}).")
 
 
-def maps(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
-    """Activation maps ``(H, W)`` side by side in grey, each on its own scale from its lowest to its highest value."""
-    figure, axes = tiles(len(named), columns, width=2.1, height=2.4, title=title)
+def maps(
+    named: Mapping[str, Tensor], *, columns: int = 5, signed: bool = False, width: float = 2.1, title: str = ""
+) -> Figure:
+    """Maps ``(H, W)`` side by side in grey, each from its lowest to its highest value; ``(H, W, 3)`` in 0..1 in colour.
+
+    ``signed=True`` draws those with a value below zero from blue over white (zero) to red, each on its own scale, and
+    those of at most 5 x 5, kernels, with their numbers.
+    """
+    figure, axes = tiles(len(named), columns, width=width, height=width + 0.3, title=title)
     for axis, (name, values) in zip(axes, named.items(), strict=False):
-        axis.imshow(values.cpu().numpy(), cmap="gray")
+        pixels = values.detach().cpu().float().numpy()
+        small, top = pixels.ndim == 2 and pixels.size <= 25, np.abs(pixels).max() or 1
+        diverging = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed and (small or pixels.min() < 0) else {}
+        axis.imshow(pixels, **(diverging or {"cmap": "gray"}))
+        for (row, column), number in np.ndenumerate(pixels) if diverging and small else ():
+            ink = "white" if abs(number) > 0.7 * top else "black"
+            axis.text(column, row, f"{number + 0:.2g}", ha="center", va="center", fontsize=TEXT, color=ink)
         axis.set_title(name, fontsize=TEXT)
-    return with_alt(
-        figure, f"{title}: {', '.join(named)}. Each map is drawn from its lowest value (black) to its highest."
-    )
+    grey = "Each map is drawn from its lowest value (black) to its highest."
+    scale = "Blue is below zero, white is zero, red above." if signed else grey
+    return with_alt(figure, f"{title}: {', '.join(named)}. {scale}")
 
 
-def filters(weight: np.ndarray, *, columns: int = 16, title: str = "") -> Figure:
-    """First-layer filters ``(K, 3, h, w)`` as small colour pictures, each stretched to its own range."""
+def filters(weight: np.ndarray, *, columns: int = 12, title: str = "") -> Figure:
+    """First-layer filters ``(K, 3, h, w)`` as numbered colour images, each stretched to its own range."""
     low, high = (f(axis=(1, 2, 3), keepdims=True) for f in (weight.min, weight.max))
     stretched = ((weight - low) / np.maximum(high - low, 1e-12)).transpose(0, 2, 3, 1)  # (K, h, w, 3)
-    figure, axes = tiles(len(stretched), columns, width=0.6, height=0.62, title=title)
-    for axis, pixels in zip(axes, stretched, strict=False):
+    figure, axes = tiles(len(stretched), columns, width=0.95, height=1.2, title=title)
+    for number, (axis, pixels) in enumerate(zip(axes, stretched, strict=False)):
         axis.imshow(pixels, interpolation="nearest")
+        axis.set_title(str(number), fontsize=TEXT, pad=2)
     size = f"{weight.shape[2]}x{weight.shape[3]}"
     return with_alt(figure, f"{len(stretched)} filters of the first layer, {size} pixels each, in colour. {title}")
 

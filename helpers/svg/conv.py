@@ -31,7 +31,8 @@ def conv_picture(state: Mapping[str, object] | str | None = None, *, font_px: in
     else:
         conv_grids.draw(sheet, setup)
         _legend(sheet, setup)
-    _facts(sheet, setup)
+    if not setup.brief:
+        _facts(sheet, setup)
     return sheet.picture(title=title, alt=_in_words(setup))
 
 
@@ -39,9 +40,12 @@ def formula(setup: ConvSetup) -> list[str]:
     """The output size in symbols, below it the same with the numbers in, aligned, then the steps to the result."""
     n, k, s, p, d = setup.size, setup.kernel_size, setup.stride, setup.padding, setup.dilation
     room, result = n + 2 * p - setup.span, setup.output_size()
+    kernel = [("k", f"{k}"), (") / ", ") / ")]
+    if not setup.brief or d > 1:
+        kernel = [("d·(k − 1)", f"{d}·({k} − 1)"), (" − 1) / ", " − 1) / ")]
     columns = [
         ("floor( (", "floor( ("), ("n", f"{n}"), (" + ", " + "), ("2p", f"2·{p}"), (" − ", " − "),
-        ("d·(k − 1)", f"{d}·({k} − 1)"), (" − 1) / ", " − 1) / "), ("s", f"{s}"), (" ) + 1", " ) + 1"),
+        *kernel, ("s", f"{s}"), (" ) + 1", " ) + 1"),
     ]  # fmt: skip
     symbols = "".join(symbol.center(len(value)) for symbol, value in columns)
     numbers = "".join(value.center(len(symbol)) for symbol, value in columns)

@@ -132,7 +132,7 @@ def _grids(sheet: svg.Sheet, setup: ConvSetup, place: Place) -> None:
         sheet.text(lefts[1], below, f"bias {svg.number(example(setup).bias[setup.drawn_filter])}")
 
 
-def _cells(
+def number_grid(
     sheet: svg.Sheet, name: str, values: np.ndarray, x: float, y: float, cell: float, look: Callable[[Cell], Look]
 ) -> None:
     """A grid of numbers; written out here because it is drawn hundreds of times a second."""
@@ -154,7 +154,7 @@ def _cells(
     sheet.parts += [*parts, "</g>"]
 
 
-def _outlines(sheet: svg.Sheet, cells: frozenset[Cell], x: float, y: float, cell: float, colour: str) -> None:
+def outline(sheet: svg.Sheet, cells: frozenset[Cell], x: float, y: float, cell: float, colour: str) -> None:
     """A thick frame around the cells: one where they touch, one each and a dashed one around all where they do not."""
     if not cells:
         return
@@ -178,7 +178,7 @@ def _input(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float,
             return Look(focus.tint, svg.INK if real else svg.MUTED, real)
         return Look() if real else PADDING
 
-    _cells(sheet, "input", example(setup).padded[setup.drawn_channel], x, y, cell, look)
+    number_grid(sheet, "input", example(setup).padded[setup.drawn_channel], x, y, cell, look)
     lost = 0 if setup.hidden else setup.dropped().total
     if lost:
         side = (setup.size + 2 * p) * cell
@@ -187,7 +187,7 @@ def _input(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float,
     if p:
         side = setup.size * cell
         sheet.rect(x + p * cell, y + p * cell, side, side, stroke=svg.INK, line=1.5)
-    _outlines(sheet, focus.inputs, x, y, cell, focus.colour)
+    outline(sheet, focus.inputs, x, y, cell, focus.colour)
 
 
 def _kernel(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float, cell: float) -> None:
@@ -199,8 +199,8 @@ def _kernel(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float
         sheet.text(x + side / 2, y + side / 2 + 0.35 * size, word, size=size, anchor="middle", bold=True)
         return
     weights = example(setup).weights[setup.drawn_filter, setup.drawn_channel - setup.reads()[0]]
-    _cells(sheet, "kernel", weights, x, y, cell, lambda at: Look(focus.tint if at in focus.taps else svg.PAPER))
-    _outlines(sheet, focus.taps, x, y, cell, focus.colour)
+    number_grid(sheet, "kernel", weights, x, y, cell, lambda at: Look(focus.tint if at in focus.taps else svg.PAPER))
+    outline(sheet, focus.taps, x, y, cell, focus.colour)
 
 
 def _output(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float, cell: float) -> None:
@@ -212,8 +212,8 @@ def _output(sheet: svg.Sheet, setup: ConvSetup, focus: Focus, x: float, y: float
             return Look(tint, svg.INK, True)
         return LATER if by_step and at > setup.chosen else Look()
 
-    _cells(sheet, "output", example(setup).output[setup.drawn_filter], x, y, cell, look)
-    _outlines(sheet, focus.outputs, x, y, cell, colour)
+    number_grid(sheet, "output", example(setup).output[setup.drawn_filter], x, y, cell, look)
+    outline(sheet, focus.outputs, x, y, cell, colour)
 
 
 # ---- arithmetic, in lines of monospaced text ---------------------------------------------------------------------
@@ -244,7 +244,7 @@ def _output_lines(setup: ConvSetup) -> list[str]:
     windows = numbers.padded[read.start : read.stop, rows, columns]
     products = windows * numbers.weights[index]  # (depth, k, k)
     shown, bias = channel - read.start, numbers.bias[index]
-    lines = _products(windows[shown], numbers.weights[index, shown], products[shown])
+    lines = product_lines(windows[shown], numbers.weights[index, shown], products[shown])
     ledger = [(svg.number(abs(bias)), "+−"[int(bias < 0)], "bias")]
     if setup.depth > 1:
         ledger = _channel_sums(products.sum(axis=(1, 2)), read, shown) + ledger
@@ -269,7 +269,7 @@ def _use_lines(setup: ConvSetup) -> list[str]:
     ]
 
 
-def _products(window: np.ndarray, weights: np.ndarray, products: np.ndarray) -> list[str]:
+def product_lines(window: np.ndarray, weights: np.ndarray, products: np.ndarray) -> list[str]:
     if len(window) > LONGEST_ROW:
         sums = [svg.number(row.sum()) for row in products]
         return [f"{'+ ' if i else '  '}{value:>3}  kernel row {i + 1}" for i, value in enumerate(sums)]

@@ -86,6 +86,7 @@ class ConvSetup(Setup):
     filter: int = 0
     predict: bool = False
     guess: int | None = None
+    brief: bool = False  # sizes only: a formula without dilation, no parameters, no MACs
 
     presets = PRESETS
 

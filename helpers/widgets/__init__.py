@@ -1,6 +1,6 @@
 """The explorers: convolution arithmetic, receptive fields, volumes. Each redraws one SVG as a slider moves.
 
-Those that need torch are loaded when they are asked for: ``MapBrowser`` (every map of every layer),
+Others are loaded when they are asked for: ``KernelExplorer`` (a kernel on an image), ``MapBrowser`` (every map),
 ``TrainingBoard`` (a network that learns, live), ``NetworkExplorer`` (drawings and tables of layers) and
 ``ZooExplorer`` (published networks).
 """
@@ -34,7 +34,8 @@ from helpers.widgets.explorer import (
 )
 
 _ELSEWHERE = {
-    "MapBrowser": "maps", "TrainingBoard": "board", "NetworkExplorer": "networks", "ZooExplorer": "networks",
+    "KernelExplorer": "kernel", "MapBrowser": "maps", "TrainingBoard": "board",
+    "NetworkExplorer": "networks", "ZooExplorer": "networks",
 }  # fmt: skip
 
 SLIDERS = {  # setting: (label, least, usual most); a preset or a state may go beyond
@@ -59,8 +60,8 @@ def __getattr__(name: str) -> Any:
 class ConvExplorer(Explorer):
     """One convolution or pooling layer with real numbers, moved by sliders.
 
-    ``state`` is a dict as ``explorer.state`` gives it (any part of it will do), the name of a preset, or None.
-    ``explorer.svg()`` is the picture alone.
+    ``state`` is a dict as ``explorer.state`` gives it (any part of it will do), the name of a preset, or None. With
+    ``{"brief": True}`` it has only what decides the size: input, kernel, stride and padding.
 
     >>> ConvExplorer({"stride": 3}).state["stride"]
     3
@@ -73,6 +74,7 @@ class ConvExplorer(Explorer):
         self.check = button("Check", primary=True)
         self.verdict = widgets.HTML()
         self._guessed: int | None = None
+        self._brief = False
         controls = _conv_controls()
         self.play = player(controls["step"])
         self._question = widgets.HBox([self.guess, self.check, self.verdict])
@@ -82,7 +84,7 @@ class ConvExplorer(Explorer):
         self.state = state
 
     def _read(self) -> dict[str, Any]:
-        return super()._read() | {"guess": self._guessed}
+        return super()._read() | {"guess": self._guessed, "brief": self._brief}
 
     def _rows(self, controls: Mapping[str, Any]) -> list[widgets.Widget]:
         menus = [self.preset, *(controls[name] for name in ("kind", "view", "predict"))]
@@ -94,7 +96,7 @@ class ConvExplorer(Explorer):
 
     def _load(self, state: State) -> None:
         setup = ConvSetup.of(state)
-        self._guessed = setup.guess
+        self._guessed, self._brief = setup.guess, setup.brief
         self.verdict.value = ""
         for name, control in self.controls.items():
             value = getattr(setup, name)
@@ -105,7 +107,7 @@ class ConvExplorer(Explorer):
 
     def _on_preset(self, change: Mapping[str, Any]) -> None:
         if change["new"]:
-            keep = {name: self.state[name] for name in ("predict", "view")}
+            keep = {name: self.state[name] for name in ("predict", "view", "brief")}
             self.state = conv_setup.PRESETS[change["new"]] | keep
 
     def _changed(self, name: str) -> None:
@@ -138,8 +140,10 @@ class ConvExplorer(Explorer):
         self.play.max = steps - 1
         controls["step"].description = "output cell" if setup.view == "output" else "input pixel"
         controls["filter"].description = "show filter" if conv else "show channel"
+        for control in (self.preset, *(controls[name] for name in ("kind", "dilation", "in_channels"))):
+            show(control, when=not setup.brief)
         for name in ("out_channels", "groups"):
-            show(controls[name], when=conv)
+            show(controls[name], when=conv and not setup.brief)
         show(controls["channel"], when=setup.depth > 1 and not setup.strip)
         show(controls["filter"], when=setup.filters > 1 and not setup.strip)
         show(self._question, when=setup.predict)
