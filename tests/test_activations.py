@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -352,6 +353,80 @@ def test_grad_cam_needs_a_convolution_and_a_way_to_the_score() -> None:
 
     with pytest.raises(ValueError, match="The score does not depend on the node 'conv1'"):
         activations.grad_cam(Deaf(), randomly(1, 3, 16, 16), 0, "conv1")
+
+
+# --- what a unit waits for --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def found() -> tuple[nn.Module, dict[tuple[int, float], Tensor], dict[int, list[activations.Patch]]]:
+    """A network, its images at two scales, and the patches that excite two of its maps."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(4, 5, 3, padding=1)
+    model = nn.Sequential(*layers, nn.Tanh(), nn.AdaptiveAvgPool2d(1))
+    nn.init.constant_(model[3].bias, 0.5)  # so that no map is below zero everywhere
+    images = [randomly(1, 3, 40, 56), randomly(1, 3, 44, 44)]
+    half = {"scale_factor": 0.75, "mode": "bilinear", "antialias": True}
+    scaled = {(n, 1.0): image for n, image in enumerate(images)}
+    scaled |= {(n, 0.75): F.interpolate(image, **half) for n, image in enumerate(images)}
+    return model, scaled, activations.top_patches(model, "4", [1, 3], images, count=4, scales=(1.0, 0.75))
+
+
+def test_a_patch_is_what_the_gradient_reaches(found: tuple) -> None:
+    model, scaled, patches = found
+    assert list(patches) == [1, 3] and all(patches.values())
+    for channel, patch in ((c, patch) for c, several in patches.items() for patch in several):
+        image = scaled[patch.image, patch.scale].clone().requires_grad_()
+        value = model[:5](image)[0, channel][patch.position]
+        assert value.item() == pytest.approx(patch.value, abs=1e-6)
+        (gradient,) = torch.autograd.grad(value, image)
+        reached = gradient[0].abs().sum(dim=0).nonzero()
+        top, left, bottom, right = patch.box
+        assert (reached.min(dim=0).values >= torch.tensor([top, left])).all()
+        assert (reached.max(dim=0).values < torch.tensor([bottom, right])).all()
+        assert torch.equal(patch.pixels, image.detach()[0, :, top:bottom, left:right])
+        elsewhere = randomly(*image.shape)  # the unit sees the patch, and nothing else
+        elsewhere[0, :, top:bottom, left:right] = patch.pixels
+        assert model[:5](elsewhere)[0, channel][patch.position].item() == pytest.approx(patch.value, abs=1e-5)
+
+
+def test_no_place_without_padding_excites_more(found: tuple) -> None:
+    model, scaled, patches = found
+    highest = {channel: 0.0 for channel in patches}
+    for image in scaled.values():
+        maps = model[:5](image)[0]
+        canvas = randomly(
+            1, 3, image.shape[2] + 48, image.shape[3] + 48
+        )  # in place of padding; 24 is six steps of 4 px
+        canvas[:, :, 24:-24, 24:-24] = image
+        larger = model[:5](canvas)[0][:, 6 : 6 + maps.shape[1], 6 : 6 + maps.shape[2]]
+        same = (maps - larger).abs().amax(dim=0) < 1e-5
+        assert same.any() and not same.all()
+        highest = {channel: max(value, maps[channel][same].max().item()) for channel, value in highest.items()}
+    for channel, several in patches.items():
+        values = [patch.value for patch in several]
+        assert values == sorted(values, reverse=True)
+        assert values[0] == pytest.approx(highest[channel], abs=1e-6)
+
+
+def test_patches_of_one_image_lie_apart(found: tuple) -> None:
+    _, scaled, patches = found
+    for several in patches.values():
+        for first, second in itertools.combinations(several, 2):
+            (top, left, bottom, right), (height, width) = first.box, scaled[first.image, first.scale].shape[2:]
+            other, (other_height, other_width) = second.box, scaled[second.image, second.scale].shape[2:]
+            y = (other.top + other.bottom) / 2 / other_height * height
+            x = (other.left + other.right) / 2 / other_width * width
+            assert first.image != second.image or not (top <= y < bottom and left <= x < right)
+
+
+def test_patches_wrong_arguments() -> None:
+    model, image = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1)), randomly(1, 3, 8, 8)
+    for node, channels, message in (("0", [2], "'0' has the maps 0 to 1"), ("1", [0], "'1' sees is whole image")):
+        with pytest.raises(ValueError, match=message):
+            activations.top_patches(model, node, channels, [image])
+    with pytest.raises(ValueError, match="has no row 'nothing'"):
+        activations.top_patches(model, "nothing", [0], [image])
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a network computes inside: feature maps, filters, dead maps, predictions, and where it looks (Grad-CAM).
+"""What a network computes inside: feature maps, filters, dead maps, what excites a unit, predictions, Grad-CAM.
 
 Nothing here changes the network: layer modes, ``requires_grad``, gradients, hooks and random numbers stay as they were.
 """
@@ -9,14 +9,15 @@ import contextlib
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from helpers import models
+from helpers import dissect, models
 from helpers.dissect import trace
+from helpers.dissect.rows import Axis, Box
 from helpers.models.copies import unwrapped
 
 Swap = Callable[[Tensor], Tensor]
@@ -228,6 +229,84 @@ def _check_single(image: Tensor) -> None:
             f"image of shape {tuple(image.shape)} must be one picture, (1, 3, H, W): image.unsqueeze(0) adds the 1, "
             "images[:1] takes the first of several."
         )
+
+
+# --- what a unit waits for --------------------------------------------------------------------------------------------
+
+
+class Patch(NamedTuple):
+    """A part of an image that excites a unit: how much, and where it lies."""
+
+    value: float  # of the unit
+    image: int  # its number among the images
+    scale: float
+    position: tuple[int, int]  # (row, column) of the unit in its map
+    box: Box  # what the unit sees, in px of the scaled image
+    pixels: Tensor  # (3, h, w): that part of the scaled image
+
+
+def top_patches(
+    model: nn.Module, node: str, channels: Sequence[int], images: Sequence[Tensor], *,
+    count: int = 9, scales: Sequence[float] = (1.0,),
+) -> dict[int, list[Patch]]:  # fmt: skip
+    """For each of the maps ``channels`` of ``node`` the ``count`` patches that excite its units most, highest first.
+
+    Candidates are all positions of all ``images`` at all ``scales`` whose receptive field lies inside the image: the
+    zeros beyond its border excite units too. A patch whose centre lies in a stronger one of the same image, at whatever
+    scale, is left out. Where a map is above zero at too few places, there are fewer. Zeiler and Fergus 2014, figure 2.
+
+    Args:
+        images: ``(1, 3, H, W)`` each, normalised as the network expects them; they may differ in size.
+
+    Raises:
+        ValueError: no such node or map, or what its units see is not known or is the whole image.
+    """
+    model = unwrapped(model)
+    found: dict[int, list[tuple[Patch, tuple[float, ...]]]] = {channel: [] for channel in channels}
+    for number, image in enumerate(images):
+        _check_single(image)
+        for scale in scales:
+            scaled = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True) if scale != 1 else image
+            row = dissect.layers(model, tuple(scaled.shape[1:])).find(node)
+            if row.axes is None or row.whole_image or None in (row.axes[0].size, row.axes[1].size):
+                raise ValueError(f"What a unit of {node!r} sees is {row.receptive_field}: it has no patches.")
+            maps = feature_maps(model, scaled, node)[0]
+            if not all(0 <= channel < len(maps) for channel in channels):
+                raise ValueError(f"channels={list(channels)}: {node!r} has the maps 0 to {len(maps) - 1}.")
+            height, width = scaled.shape[2:]
+            for channel, peaks in zip(channels, _peaks(maps[list(channels)], row.axes, count), strict=True):
+                for position in peaks:
+                    box = row.at(position)
+                    pixels = scaled[0, :, box.top : box.bottom, box.left : box.right].clone()
+                    patch = Patch(float(maps[channel][position]), number, scale, position, box, pixels)
+                    share = (box.top / height, box.left / width, box.bottom / height, box.right / width)
+                    found[channel].append((patch, share))
+    return {channel: _apart(patches)[:count] for channel, patches in found.items()}
+
+
+def _peaks(maps: Tensor, axes: tuple[Axis, Axis], count: int) -> list[list[tuple[int, int]]]:
+    """Of each map ``(C, h, w)`` up to ``count`` positions that see no padding, above zero and the highest around."""
+    inside = [torch.from_numpy(axis.high - axis.low + 1 == axis.size) for axis in axes]
+    seen = torch.where(inside[0][:, None] & inside[1], maps, 0.0)
+    reach = [(axis.size or 1) // (2 * (axis.jump or 1)) for axis in axes]  # units whose centre lies in the same field
+    around = F.max_pool2d(seen, [2 * steps + 1 for steps in reach], stride=1, padding=reach)
+    peaks = torch.where(seen == around, seen, 0.0).flatten(1)
+    values, places = peaks.topk(min(count, peaks.shape[1]))
+    return [
+        [divmod(place, maps.shape[2]) for value, place in zip(*pair, strict=True) if value > 0]
+        for pair in zip(values.tolist(), places.tolist(), strict=True)
+    ]
+
+
+def _apart(patches: list[tuple[Patch, tuple[float, ...]]]) -> list[Patch]:
+    """The patches, highest first, without those whose centre lies in a higher one; places in parts of the image."""
+    kept: list[tuple[Patch, tuple[float, ...]]] = []
+    for patch, place in sorted(patches, key=lambda pair: -pair[0].value):
+        y, x = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
+        taken = [other for stronger, other in kept if stronger.image == patch.image]
+        if not any(top <= y < bottom and left <= x < right for top, left, bottom, right in taken):
+            kept.append((patch, place))
+    return [patch for patch, _ in kept]
 
 
 # --- getting at a node ------------------------------------------------------------------------------------------------
