@@ -3,8 +3,8 @@
     python tests/tools/experiments/depth.py [--seeds 0 1 2] [--nets plain-20 plain-56]
 
 Fashion-MNIST, the first 3,000 images for training, averaged to 14 x 14 px. The blocks are those of ResNet with linear
-layers of 64 units in place of convolutions: thirty times cheaper, so that one core will do. The learning rate falls, and
-the run ends, when the training error has stopped improving, so no network is stopped while it still learns. Beside the
+layers of 64 units in place of convolutions: thirty times cheaper, so that one core will do. The learning rate falls,
+and the run ends, when the training error has stopped improving: no network is stopped while it still learns. Beside the
 errors after every epoch each run notes how large the gradient is behind every block at a few early steps, and how many
 errors the trained network makes when one of its blocks is deleted.
 
@@ -180,8 +180,8 @@ def main() -> None:
             report = train(*NETS[name], seed, *data)
             content["runs"].append({
                 "net": name, "seed": seed, "seconds": round(time.process_time() - began),
-                "when": datetime.date.today().isoformat(), "commit": commit(),
-                "where": f"torch {torch.__version__}, torchvision {torchvision.__version__}, one core of a CPU", **report,
+                "when": datetime.date.today().isoformat(), "commit": commit(), **report,
+                "where": f"torch {torch.__version__}, torchvision {torchvision.__version__}, one core of a CPU",
             })  # fmt: skip
             content["runs"].sort(key=lambda run: (run["seed"], list(NETS).index(run["net"])))
             with machine.replacing(FILE) as partial:
