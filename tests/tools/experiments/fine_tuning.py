@@ -1,0 +1,114 @@
+"""Notebook 07's comparison on photos, each side until longer training no longer helps.
+
+    python tests/tools/experiments/fine_tuning.py PHOTOS
+
+PHOTOS is a folder or a zip like bcdp_v1: ``train/<class>/*``, ``test/<class>/*``, four classes. ``alexnet_mini`` at
+64 px in four ways (a new last layer on the frozen network, the head 4096-512-4 on it, everything fine-tuned, from
+scratch), trained for 3, 10, 30 and 60 epochs, each time from the beginning, so that it shows from where on longer
+training does not help. With SqueezeNet's ImageNet weights (TORCH_HOME, or a network) it also measures what mean and
+standard deviation cost that change places.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import stored
+import torch
+from stored import KIT
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from helpers import loaders, models, training
+from helpers.loaders import IMAGENET_MEAN, IMAGENET_STD, Loaders
+from helpers.training import TrainConfig
+
+SEEDS, LENGTHS, SIZE = (0, 1, 2), (3, 10, 30, 60), 64
+STATISTICS = {"right": (IMAGENET_MEAN, IMAGENET_STD), "swapped": (IMAGENET_STD, IMAGENET_MEAN)}
+WAYS = ("last layer", "new head", "fine-tuned", "from scratch")
+
+
+def one_way(folder: Path, way: str, epochs: int, seed: int) -> dict[str, Any]:
+    """One way of notebook 07, with the settings that it has there: validation and test accuracy."""
+    plain = loaders.image_folder(folder, size=SIZE, seed=seed)
+    varied = loaders.image_folder(folder, size=SIZE, seed=seed, augment="flip")
+    if way == "from scratch":
+        model = models.load("alexnet_mini", num_classes=4, pretrained=False)
+        training.fit(model, varied, TrainConfig(epochs=epochs, lr=1e-3, schedule="one_cycle", seed=seed))
+    else:
+        model = models.replace_head(models.load("alexnet_mini"), 4, hidden=(4096, 512) if way == "new head" else ())
+        models.freeze(model)
+        length = 10 if way == "fine-tuned" else epochs
+        training.fit(model, plain, TrainConfig(epochs=length, lr=1e-4 if way == "new head" else 1e-3, seed=seed))
+        if way == "fine-tuned":
+            model.requires_grad_(True)
+            training.fit(model, varied, TrainConfig(epochs=epochs, lr=1e-4, schedule="one_cycle", seed=seed))
+    parts = {"validation": plain.val, "test": plain.test}
+    return {name: round(training.evaluate(model, loader).accuracy, 2) for name, loader in parts.items()}
+
+
+# --- mean and standard deviation swapped --------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def maps(model: nn.Module, loader: DataLoader[Any]) -> TensorDataset:
+    """What goes into SqueezeNet's head: the maps ``(512, 13, 13)`` of every image, in the order of the files."""
+    ordered = DataLoader(loader.dataset, batch_size=16, collate_fn=loaders.as_it_is)
+    batches: list[tuple[Tensor, Tensor]] = [(model.features(images), labels) for images, labels in ordered]
+    return TensorDataset(torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]))
+
+
+def squeezenet_maps(folder: Path) -> dict[str, Any]:
+    model = models.load("squeezenet1_1")
+    found = {}
+    for name, (mean, std) in STATISTICS.items():
+        data = loaders.image_folder(folder, mean=mean, std=std)
+        found[name] = {part: maps(model, getattr(data, part)) for part in ("train", "val", "test")}
+    return found
+
+
+def swap(known: dict[str, Any], trained_on: str, seed: int) -> dict[str, Any]:
+    """A new last layer on the frozen network, tested with the statistics in their places, and swapped."""
+    model = models.load("squeezenet1_1", num_classes=4)
+    train, val = known[trained_on]["train"], known[trained_on]["val"]
+    order = torch.Generator().manual_seed(seed)
+    data = Loaders(
+        train=DataLoader(train, batch_size=32, shuffle=True, generator=order), val=DataLoader(val, batch_size=64),
+        test=DataLoader(val, batch_size=64), classes=["bike", "cat", "dog", "person"], name="maps", size=13,
+    )  # fmt: skip
+    head = nn.Sequential(model.classifier, nn.Flatten())
+    training.fit(head, data, TrainConfig(epochs=20, lr=1e-3, schedule="one_cycle", seed=seed))
+    return {
+        f"test, {name}": round(training.evaluate(head, DataLoader(known[name]["test"], batch_size=64)).accuracy, 2)
+        for name in known
+    }
+
+
+def main(source: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(source)
+        if folder.suffix == ".zip":
+            zipfile.ZipFile(folder).extractall(scratch)
+            [folder] = Path(scratch).iterdir()
+        said = "1500 photos of bikes, cats, dogs and persons, 300 others for the test"
+        jobs: list[dict[str, Any]] = [{"way": way, "epochs": epochs, "seed": seed}
+                for seed in SEEDS for epochs in LENGTHS for way in WAYS]  # fmt: skip
+        stored.compute(
+            KIT / "notebooks/results/07_three_ways.json", jobs, functools.partial(one_way, folder),
+            shown="notebook 07, section 7", data=said, about=f"alexnet_mini, {SIZE} px; accuracy in percent",
+        )  # fmt: skip
+        known = functools.cache(lambda: squeezenet_maps(folder))
+        jobs = [{"trained_on": name, "seed": seed} for seed in SEEDS for name in STATISTICS]
+        stored.compute(
+            KIT / "notebooks/results/07_swapped.json", jobs, lambda **job: swap(known(), **job),
+            shown="notebook 07, section 3", data=said, about="squeezenet1_1, 224 px, frozen; accuracy in percent",
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
