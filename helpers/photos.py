@@ -41,7 +41,7 @@ CATALOGUE = {
         frozenset({"tabby", "tiger cat", "Egyptian cat"}), "skimage/data/chelsea.png",
     ),
     "coffee": Photo(
-        "a cup of espresso on a table", "Rachel Michetti, CC0 (scikit-image)", (600, 400), (76, 14, 484, 386),
+        "a cup of espresso on a table", "Rachel Michetti, CC0 (scikit-image)", (600, 400), (168, 14, 420, 300),
         frozenset({"espresso", "cup", "coffee mug"}), "skimage/data/coffee.png",
     ),
     "rocket": Photo(
