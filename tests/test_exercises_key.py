@@ -5,23 +5,25 @@ Nothing here uses the package's own formulas. What cannot be computed is typed a
 
 from __future__ import annotations
 
+import datetime
 import functools
 import math
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import functional as TF
 
 from helpers.exercises import bank
 from helpers.exercises.questions import Question
 
-BANK = bank.every()
+BANK = {name: q for name, q in bank.every().items() if q.topic != "code"}  # code has its key in test_exercises_code
 Answer = dict[str, object]
 MIB = 2**20
 
@@ -31,7 +33,6 @@ TYPED: dict[str, tuple[Answer, str]] = {  # what no computation gives, and where
     "nets-15": ({"learn": "zero"}, "x = F(x) + x; He et al. 2015, section 3.1"),
     "nets-16": ({"reason": "harder to train"}, "He et al. 2015, figure 1: the training error is higher, too"),
     "nets-19": ({"network": "GoogLeNet"}, "ILSVRC 2014, classification: 6.7 % top-5, VGG second with 7.3 %"),
-    "nets-27": ({"pictures": 60_000}, "LeCun's page on MNIST"),
     "nets-28": ({"network": "LeNet"}, "a permutation of inputs can be undone by a linear layer, not by a convolution"),
     "nets-30": ({"introduced": "neither"}, "Krizhevsky et al. 2012 cites Nair and Hinton 2010, and Hinton et al. 2012"),
     "batchnorm-10": ({"place": "between convolution and ReLU"}, "Ioffe and Szegedy 2015, section 3.2"),
@@ -45,6 +46,8 @@ TYPED: dict[str, tuple[Answer, str]] = {  # what no computation gives, and where
     "transfer-6": ({"advice": "fine-tune many layers"}, "CS 231n: a lot of data, different"),
     "transfer-12": ({"layers": "first"}, "Yosinski et al. 2014"),
     "transfer-13": ({"rate": "smaller"}, "CS 231n's notes on transfer learning: pretrained weights are rather good"),
+    "training-32": ({"loader": "train"}, "the order of the images changes nothing in an evaluation"),
+    "training-26": ({"cat": 0.7, "dog": 0.3}, "Zhang et al. 2018, mixup: inputs and targets by the same share"),
     "transfer-15": ({"shared": "both"}, "the first step depends on the weights and on the batch"),
 }
 
@@ -165,12 +168,20 @@ def sizes() -> dict[str, Answer]:
         "field-10": {"pixels": seen((3,))},
         "field-11": {"pixels": seen((3, 1, 1), (3, 1, 2), (3, 1, 4))},
         "field-12": {"pixels": seen(*[(3, 2)] * 4)},
+        "nets-32": {"pixels": seen((7, 2), (3, 2), (3,))},
+        "nets-40": dense_positions(480, 320),
         "nets-1": {"features": lenet(empty(1, 1, 32, 32)).shape[1]},
         "nets-14": {"factor": empty(128, 28, 28).numel() / empty(64, 56, 56).numel()},
         "nets-18": {"width": features(empty(1, 3, 224, 224)).shape[-1]},
         "nets-20": {"height": photo["height"], "width": photo["width"]},
         "nets-31": {"neurons": nn.Conv2d(3, 96, 11, stride=4)(empty(1, 3, 227, 227)).numel()},
     }
+
+
+def dense_positions(width: int, height: int) -> Answer:
+    """Where a window of 224 px fits in when it moves by 32 px."""
+    windows = F.max_pool2d(torch.empty(1, 1, height, width), 224, 32)
+    return {"across": windows.shape[-1], "down": windows.shape[-2]}
 
 
 def vgg_layers() -> Iterator[tuple[int, int]]:
@@ -261,6 +272,12 @@ def counts() -> dict[str, Answer]:
     stack = [nn.Conv2d(64, 64, 3, bias=False) for _ in range(3)]
     return {question_id: {field_of(question_id): value} for question_id, value in answers.items()} | {
         "nets-3": {"convolutions": convolutions, "linear": fully_connected},
+        "nets-41": {
+            "kernel": 7,
+            "filters": (dense := nn.Conv2d(512, vgg16.classifier[0].out_features, 7, bias=False)).weight.shape[0],
+            "weights": count(dense),
+        },
+        "nets-42": {"times": macs(nn.Conv2d(3, 8, 1), 3, 380, 380) / macs(nn.Conv2d(3, 8, 1), 3, 224, 224)},
         "nets-6": {"stack": count(*stack), "large": count(nn.Conv2d(64, 64, 7, bias=False))},
         "nets-22": {"larger_file": max(size, key=size.__getitem__), "more_work": max(work, key=work.__getitem__)},
     }
@@ -319,7 +336,49 @@ def statements() -> dict[str, Answer]:
     for _ in range(8 - 1):
         rate /= 2
     gain = nn.init.calculate_gain("relu")
+    photo = torch.from_numpy(np.zeros((400, 600, 3), dtype=np.uint8)).permute(2, 0, 1)  # rows, columns, channels
+    pooled = F.avg_pool2d(F.avg_pool2d(torch.zeros(1, 1, 28, 28).index_fill_(3, torch.tensor(8), 1.0), 2), 2)
+    once = F.avg_pool2d(torch.zeros(1, 1, 28, 28).index_fill_(3, torch.tensor(8), 1.0), 2)
+    heat = (torch.tensor([[2.0, 0], [1, 4]]) * torch.tensor([[3.0], [-1]])).sum(dim=0).relu()
+    velocity = torch.tensor(0.0, dtype=torch.float64)
+    for _ in range(400):
+        velocity = 0.9 * velocity + 1
+    share_of_wrong = torch.distributions.Binomial(1000, torch.tensor(0.1, dtype=torch.float64)).stddev / 1000
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(torch.optim.SGD([weight], lr=0.1), T_max=100)
+    for _ in range(25):
+        cosine.optimizer.step()
+        cosine.step()
+    dead = nn.Parameter(torch.tensor(-1.0))
+    torch.relu(dead * 1.0).backward()
+    summed = nn.Parameter(torch.tensor(0.0))
+    for slope_of_batch in (2.0, 3.0, -1.0):
+        (slope_of_batch * summed).backward()
+    row = torch.tensor([3, 12, 57, 3])
+    spread_of = torch.diag(torch.tensor([6, 2, 1, 0.5, 0.5], dtype=torch.float64))
+    two, images_of = torch.tensor([[3.0, 4], [4, 3]], dtype=torch.float64), TensorDataset(torch.zeros(5000, 1))
+    boxes = torch.tensor([[0.0, 0, 10, 10]], dtype=torch.float64), torch.tensor([[5.0, 0, 15, 10]], dtype=torch.float64)
     return {
+        "conv-26": {"shape": tuple(photo.shape), "numbers": photo.numel()},
+        "conv-27": {"sum": int(torch.relu(torch.tensor([-3.0, 0, 2, 5])).sum())},
+        "nets-33": {"first": int(heat[0]), "second": int(heat[1])},
+        "nets-34": {"percent": 100 * torch.tensor([2.0, 1, 0], dtype=torch.float64).softmax(0)[0].item()},
+        "nets-35": {"exponent": int(math.log2(math.prod(2 for _block in range(27 - 1))))},
+        "nets-36": {"with_shortcuts": chained(nn.Identity(), 10), "exponent": round(math.log10(chained(None, 10)))},
+        "nets-37": {"first": int(once[0, 0, 0].argmax()), "second": int(pooled[0, 0, 0].argmax())},
+        "nets-43": {"position": F.channel_shuffle(torch.arange(8.0).view(1, 8, 1, 1), 2).flatten().tolist().index(5)},
+        "nets-44": {"days": datetime.timedelta(minutes=50) * 8000 / 100 / datetime.timedelta(days=1)},
+        "training-23": {"points": 100 * share_of_wrong.item()},
+        "training-24": {"step": 0.1 * velocity.item()},
+        "training-25": {"lr": explodes_above()},
+        "training-27": {"lr": cosine.get_last_lr()[0]},
+        "training-28": {"change": int(0.1 * gradient(dead))},
+        "training-31": {"label": sorted(["dog", "bike", "person", "cat"]).index("dog")},
+        "training-33": {"gradient": int(gradient(summed))},
+        "training-34": {"percent": 100 * (row[2] / row.double().sum()).item()},
+        "training-35": {"images": [len(batch[0]) for batch in DataLoader(images_of, batch_size=64)][-1]},
+        "transfer-18": {"percent": round(100 * (torch.linalg.eigvalsh(spread_of)[-2:].sum() / 10).item())},
+        "transfer-19": {"cosine": F.cosine_similarity(two[0], two[1], dim=0).item()},
+        "transfer-20": {"iou": torchvision.ops.box_iou(*boxes).item()},
         "conv-21": {"columns": unread},
         "conv-22": {"flips": F.conv2d(point, kernel).item() != kernel[0, 0, 0, 0].item()},
         "pool-1": {"values": tuple(F.max_pool2d(part, 2).flatten().tolist())},
@@ -364,6 +423,30 @@ def statements() -> dict[str, Answer]:
         "transfer-16": {"percent": 100 * share.square().sum().item()},
         "transfer-17": {"lr": 1e6 * rate},
     }
+
+
+def chained(shortcut: nn.Module | None, blocks: int) -> float:
+    """The gradient before a chain of blocks whose layers have the slope 0.1."""
+    start = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    x = start
+    for _ in range(blocks):
+        x = 0.1 * x + (shortcut(x) if shortcut else 0)
+    x.backward()
+    return gradient(start)
+
+
+def explodes_above() -> float:
+    """By bisection: the learning rate from which on gradient descent on 25/2 x^2 + 1/2 y^2 grows."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        rate = (low + high) / 2
+        x, y = 1.0, 1.0
+        for _ in range(2000):
+            x, y = x - rate * 25 * x, y - rate * y
+            if abs(x) + abs(y) > 1e6:
+                break
+        low, high = (low, rate) if abs(x) + abs(y) > 2 else (rate, high)
+    return round((low + high) / 2, 4)
 
 
 def gradient(x: torch.Tensor) -> float:

@@ -202,9 +202,11 @@ def _read_bool(value: object) -> bool:
 
 
 def _read_option(value: object, options: tuple[str, ...]) -> str:
-    for option in options:
-        if isinstance(value, str) and _plain(value) == _plain(option):
-            return option
+    given = _plain(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    near = [o for o in options if len(given) >= 3 and _plain(o).startswith(given)]  # "val" for "validation"
+    exact = [option for option in options if given == _plain(option)]
+    if exact or len(near) == 1:
+        return (exact or near)[0]
     raise Unreadable(f"should be one of {listed(options)}, not {_short(value)}")
 
 
@@ -231,7 +233,8 @@ def listed(words: Iterable[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s_-]+", " ", text.strip().lower())
+    words = re.sub(r"[\s_-]+", " ", text.strip().lower())
+    return re.sub(r"^(the|an?) | ones?$", "", words).replace("0", "zero")  # "MLP" for "the MLP", "a smaller one"
 
 
 def _short(value: object) -> str:

@@ -24,10 +24,10 @@ def statistics(
         {"means": c, "numbers": n * places},
         insight,
         [
-            ("took each picture for itself", {"means": n * c, "numbers": places},
-             "That is instance norm: each picture for itself. Batch norm averages over the batch as well."),
+            ("took each image for itself", {"means": n * c, "numbers": places},
+             "That is instance norm: each image for itself. Batch norm averages over the batch as well."),
             ("took layer norm", {"means": n, "numbers": c * places},
-             "That is layer norm: all channels of a picture together. Batch norm keeps the channels apart."),
+             "That is layer norm: all channels of an image together. Batch norm keeps the channels apart."),
             ("took each pixel for itself", {"means": c * places, "numbers": n},
              "You kept the pixels apart. For maps the average also runs over height and width."),
             ("averaged everything", {"means": 1, "numbers": n * c * places},

@@ -72,7 +72,7 @@ def size_mistakes(sides: dict[str, int], k: int, s: int, p: int) -> list[Listed]
         ("forgot the stride", each(lambda n: n - k + 2 * p + 1),
          "That is the size for stride 1. Here the window takes larger steps."),
         ("divided by S + 1", each(lambda n: (n - k + 2 * p) // (s + 1)),
-         "That is divided by S + 1, as one slide of the lecture has it by a slip. The +1 comes after the division."),
+         "That is divided by S + 1, a common slip. The +1 comes after the division."),
         ("padded one side only", each(lambda n: (n - k + p) // s + 1),
          "That is with padding on one side. It is added on both: left and right, top and bottom."),
         ("swapped width and height", {f: (n - k + 2 * p) // s + 1 for f, n in other_side.items()},
@@ -120,7 +120,7 @@ def batch_shape(
     filters: int,
     insight: str = "N stays, the filters make C, the sliding makes H and W.",
 ) -> Question:
-    """The question which shape a convolution gives to a batch of (N, C, side) square pictures."""
+    """The question which shape a convolution gives to a batch of (N, C, side) square images."""
     n, c, side = batch
     size = conv_math.output_size(side, kernel_size)
     return question(
@@ -137,7 +137,7 @@ def batch_shape(
             ("swapped batch and channels", (filters, n, size, size), "The batch comes first, then the channels."),
             ("multiplied the channels", (n, c * filters, size, size),
              "A filter adds up over the input channels and leaves one map."),
-            ("left out the batch", (filters, size, size), "That is one picture. How many are in the batch?"),
+            ("left out the batch", (filters, size, size), "That is one image. How many are in the batch?"),
             ("kept the size", (n, filters, side, side),
              "Without padding, the filter finds no place near the edge: the map gets smaller."),
             ("forgot the +1", (n, filters, size - 1, size - 1),

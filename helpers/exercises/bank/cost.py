@@ -22,7 +22,7 @@ def macs(
     story: str = "",
     insight: str = "Work is weights times places: small filters on large maps are expensive.",
 ) -> Question:
-    """The question how many multiply-adds a convolution takes on one picture."""
+    """The question how many multiply-adds a convolution takes on one image."""
     k, size = kernel_size, output_size(width, kernel_size, stride=stride, padding=padding)
     weights = parameter_count(depth, filters, k, bias=False)
     mistakes = [
@@ -38,7 +38,7 @@ def macs(
     ]
     return question(
         id,
-        f"{story} {filters} filters of {k} x {k}, stride {stride}, padding {padding}, slide over one picture of "
+        f"{story} {filters} filters of {k} x {k}, stride {stride}, padding {padding}, slide over one image of "
         f"{width} x {width} x {depth}. How many multiply-adds (MACs) is that, not counting biases?".strip(),
         {"macs": multiply_adds(depth, filters, k, output_shape=size)},
         insight,
@@ -67,11 +67,11 @@ def memory(
         ("forgot the 4 bytes", values / MIB, "You counted one byte for each number. A float32 has more."),
         ("counted in bits", values * 32 / MIB, "You counted bits. Memory is counted in bytes."),
         ("divided by a million", values * 4 / 1e6, "You divided by 1,000,000: that is MB. A MiB is 1024 * 1024 bytes."),
-        ("forgot the batch", values * 4 / MIB / batch_size, "That is one picture. How many are in the batch?"),
+        ("forgot the batch", values * 4 / MIB / batch_size, "That is one image. How many are in the batch?"),
         ("took 8 bytes", values * 8 / MIB, "You took 8 bytes for each number. That is float64."),
         ("forgot the channels", values * 4 / MIB / channels, "That is a single map. How many are there?"),
     ]
-    batch = f"a batch of {batch_size} pictures" if batch_size > 1 else "one picture"
+    batch = f"a batch of {batch_size} images" if batch_size > 1 else "one image"
     return question(
         id,
         f"{story} {'The' if story else 'A'} layer puts out {channels} maps of {width} x {width} in float32, for "

@@ -1,4 +1,4 @@
-"""Topic "field": receptive fields, how many pixels of the input one cell of a map sees."""
+"""Topic "field": receptive fields, how many pixels of the input one unit of a map sees."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def field(
     summands = " + ".join(f"{k - 1} * {jump}" for (k, _), jump in zip(layers, jumps, strict=False))
     return question(
         id,
-        f"{story} The layers: {chain}. How many pixels of the input, along one side, does one cell of the last map "
+        f"{story} The layers: {chain}. How many pixels of the input, along one side, does one unit of the last map "
         "see?".strip(),
         {"pixels": receptive_field(layers)},
         insight,
         mistakes,
         (
-            "Go from one cell of the last map backwards, or start with 1 pixel and let it grow layer by layer.",
+            "Go from one unit of the last map backwards, or start with 1 pixel and let it grow layer by layer.",
             "Start with 1. Each layer adds (K - 1) times the strides of all layers before it, multiplied together.",
             f"The distances between neighbours are, layer by layer: {', '.join(map(str, jumps[:-1]))} pixels.",
         ),

@@ -27,7 +27,7 @@ def filters(
     bias: bool = True,
     positions: int = 0,
     story: str = "",
-    insight: str = "The size of the picture does not enter: the same filters are used at every place.",
+    insight: str = "The size of the image does not enter: the same filters are used at every place.",
 ) -> Question:
     """The question how many parameters a convolution has; ``positions`` are its output pixels, where known."""
     c, k, n = in_channels // groups, kernel_size, out_channels

@@ -22,7 +22,7 @@ def steps(
     right = math.ceil(exact) * epochs
     return question(
         id,
-        f"{story} {images:,} training pictures, batch size {batch_size}; the data loader keeps the last, smaller "
+        f"{story} {images:,} training images, batch size {batch_size}; the data loader keeps the last, smaller "
         f"batch. How many steps does the optimiser make in {epochs} epoch{'s' if epochs > 1 else ''}?".strip(),
         {"steps": right},
         insight,
@@ -31,14 +31,14 @@ def steps(
             ("kept the fraction", round(exact * epochs, 2),
              "There are no parts of a step. What about a smaller batch?"),
             ("forgot the epochs", math.ceil(exact), "That is a single epoch."),
-            ("counted the pictures", images * epochs, "You counted pictures. A step takes a whole batch."),
+            ("counted the images", images * epochs, "You counted images. A step takes a whole batch."),
             ("counted the epochs", epochs, "You counted epochs. The weights change after every batch."),
             ("rounded at the end", math.ceil(exact * epochs),
              "You rounded at the end. Each epoch has its own last batch."),
         ],
         (
             "How many batches has one epoch?",
-            "Divide the pictures by the batch size and round up" + (", then times the epochs." if epochs > 1 else "."),
+            "Divide the images by the batch size and round up" + (", then times the epochs." if epochs > 1 else "."),
             f"{images} / {batch_size} = {exact:.2f}.",
         ),
         f"{images:,} / {batch_size} = {exact:.2f}, rounded up to {math.ceil(exact):,} batches"
