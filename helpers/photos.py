@@ -148,7 +148,9 @@ def _fetched(name: str) -> Path:
     if path := _on_this_machine(name):
         return path
     photo, reason = CATALOGUE[name], machine.no_network()
-    if photo.url and not machine.offline():
+    if not photo.url:
+        reason = f"the package that ships it, {photo.file.partition('/')[0]}, is not installed"
+    elif not machine.offline():
         import pooch  # here: it takes long to import, and most photos need no network
 
         try:  # pooch compares the SHA-256 before the file gets its name

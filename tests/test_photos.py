@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import torch.nn.functional as F
 import torchvision
 from PIL import Image
 
-from helpers import machine, models, photos, pictures
+from helpers import activations, machine, models, photos, pictures
 from helpers.models import alexnet_mini
 
 
@@ -60,13 +62,38 @@ def test_the_offline_photos_of_the_first_lesson_have_an_answer_among_the_classes
         assert photos.CATALOGUE[name].answers & set(alexnet_mini.card()["classes"]), name
 
 
-def test_a_cup_of_espresso_is_one() -> None:
-    """The kit's own network on the photo at the size that it was trained at."""
-    image = photos.load("coffee").resize((96, 64)).crop((16, 0, 80, 64))
-    pixels = np.asarray(image, dtype=np.float32) / 255
-    normal = (pixels - np.float32(pictures.IMAGENET_MEAN)) / np.float32(pictures.IMAGENET_STD)
-    scores = models.load("alexnet_mini").eval()(torch.from_numpy(normal).permute(2, 0, 1)[None])[0]
-    assert alexnet_mini.card()["classes"][int(scores.argmax())] in photos.CATALOGUE["coffee"].answers
+def seen(image: Image.Image) -> torch.Tensor:
+    """What the kit's network is given of a photo: its middle, 96 px (prepared here by hand, as an oracle)."""
+    scale = 96 / min(image.size)
+    small = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    left, top = (small.width - 96) // 2, (small.height - 96) // 2
+    values = np.asarray(small.crop((left, top, left + 96, top + 96)), dtype=np.float32) / 255
+    normal = (values - np.float32(pictures.IMAGENET_MEAN)) / np.float32(pictures.IMAGENET_STD)
+    return torch.from_numpy(normal).permute(2, 0, 1)[None]
+
+
+def test_a_network_names_the_coffee_and_looks_at_the_cup() -> None:
+    """What notebook 00 begins with: the answer, the place of it, and what covering that place does."""
+    network, classes = models.load("alexnet_mini"), alexnet_mini.card()["classes"]
+    photo, entry = photos.load("coffee"), photos.CATALOGUE["coffee"]
+    ((answer, probability),) = activations.top_k(network, seen(photo), classes, k=1).rows
+    assert answer in entry.answers and probability > 0.9
+    where = activations.grad_cam(network, seen(photo), classes.index(answer))
+    rows, columns = where.shape
+    inside = torch.zeros(400, 400)  # the square in the middle of the photo
+    left, top, right, bottom = entry.box
+    inside[top:bottom, left - 100 : right - 100] = 1
+    share = F.interpolate(inside[None, None], size=(rows, columns), mode="area")[0, 0]
+    assert share.mean() < 0.46 and (where * share).sum() / where.sum() > 0.8
+
+    def covered(rows: slice, columns: slice) -> float:
+        pixels = np.array(photo)
+        pixels[rows, columns] = 128
+        scores = network(seen(Image.fromarray(pixels)))[0].softmax(dim=0)
+        return float(scores[classes.index(answer)].detach())
+
+    assert covered(slice(75, 205), slice(195, 380)) < 0.3
+    assert covered(slice(250, 380), slice(300, 485)) > 0.7
 
 
 def test_an_own_file_stands_upright_and_is_rgb(tmp_path: Path) -> None:
@@ -96,6 +123,12 @@ def test_errors_are_sentences_with_the_names_there_are() -> None:
         photos.load("my_cat.jpg")
     with pytest.raises(OSError, match="'dog' is not on this machine, and KIT_OFFLINE=1 is set.*there are: cat, coffee"):
         photos.load("dog")
+
+
+def test_a_photo_whose_package_is_missing_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(OSError, match="'cat' is not on this machine, and the package that ships it, skimage, is not"):
+        photos.load("cat")
 
 
 def test_a_photo_from_the_network_is_checked_and_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,3 +167,11 @@ def test_show_displays_one_picture_with_its_description() -> None:
     assert alt == data["text/plain"] == "Photos. cat: a tabby cat's face; coffee: a cup of espresso on a table."
     image = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
     assert image.width > 900 and len(image.getcolors() or ()) > 100
+
+
+def test_the_page_on_data_lists_every_photo_with_its_rights() -> None:
+    page = (Path(__file__).resolve().parents[1] / "datasets.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.partition("## Photos")[2], re.M))
+    for name, photo in photos.CATALOGUE.items():
+        width, height = photo.size
+        assert rows[name].startswith(f"{photo.shows} | {width} x {height} | {photo.credit} | "), name
