@@ -11,10 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+import torchvision.transforms.functional as TF
 from matplotlib.text import Text
+from PIL import Image
 from torch import Tensor, nn
 
-from helpers import activations, loaders, models
+from helpers import activations, loaders, models, photos
+from helpers.models import alexnet_mini
 from helpers.models.cifar_nets import CifarNet
 from helpers.plotting import activations as plotting_activations
 
@@ -355,6 +358,23 @@ def test_grad_cam_needs_a_convolution_and_a_way_to_the_score() -> None:
         activations.grad_cam(Deaf(), randomly(1, 3, 16, 16), 0, "conv1")
 
 
+def test_the_coffee_is_named_and_grad_cam_lies_in_its_box() -> None:
+    """What notebook 03 shows without a network: on the whole photo, of which the box is less than a third."""
+    photo, classes, model = photos.load("coffee"), alexnet_mini.card()["classes"], models.load("alexnet_mini")
+    small = photo.resize((96, 64), Image.Resampling.BILINEAR)
+    image = TF.normalize(TF.to_tensor(small), loaders.IMAGENET_MEAN, loaders.IMAGENET_STD)[None]
+    label, _ = activations.top_k(model, image, classes).rows[0]
+    assert label in photos.CATALOGUE["coffee"].answers
+    cam = activations.grad_cam(model, image, classes.index(label))
+    left, top, right, bottom = photos.CATALOGUE["coffee"].box
+    whole = F.interpolate(cam[None, None], size=photo.size[::-1], mode="bilinear")[0, 0]
+    assert (right - left) * (bottom - top) < photo.width * photo.height / 3
+    assert whole[top:bottom, left:right].sum() > 0.75 * whole.sum()
+    mirrored = activations.grad_cam(model, image.flip(3), classes.index(label))
+    whole = F.interpolate(mirrored[None, None], size=photo.size[::-1], mode="bilinear")[0, 0]
+    assert whole[top:bottom, photo.width - right : photo.width - left].sum() > 0.75 * whole.sum()
+
+
 # --- what a unit waits for --------------------------------------------------------------------------------------------
 
 
@@ -448,6 +468,12 @@ def test_figure_of_maps_sorts_counts_the_dead_and_says_its_scale() -> None:
     shared = plotting_activations.feature_maps(maps, shared=True)
     assert {axis.images[0].get_clim() for axis in shared.axes if axis.images} == {(0, 4)}
     assert "one scale for all" in texts(shared).replace("\n", " ") and "one scale for all" in shared.alt
+
+
+def test_figure_of_maps_begins_with_their_image() -> None:
+    figure = plotting_activations.feature_maps(torch.rand(5, 6, 6), image=np.zeros((4, 4, 3)), count=3)
+    shown = [(axis.get_title(), axis.images[0].get_array().shape) for axis in figure.axes]
+    assert shown[0] == ("the image", (4, 4, 3)) and [shape for _, shape in shown[1:]] == 3 * [(6, 6)]
 
 
 def test_figure_of_signed_maps_has_white_at_zero() -> None:

@@ -14,9 +14,10 @@ Picture = np.ndarray | torch.Tensor  # (H, W, 3) in 0..1, as ``loaders.as_image`
 
 
 def feature_maps(
-    maps: torch.Tensor, *, count: int = 16, columns: int = 8, shared: bool = False, title: str = ""
-) -> Figure:
-    """The ``count`` strongest maps of ``(C, h, w)``, the highest mean first.
+    maps: torch.Tensor, *, image: Picture | None = None, count: int = 16, columns: int = 8, shared: bool = False,
+    title: str = "",
+) -> Figure:  # fmt: skip
+    """The ``count`` strongest maps of ``(C, h, w)``, the highest mean first, behind the ``image`` that they are of.
 
     Maps that are never negative (behind a ReLU) go from black to yellow, others from blue over white (zero) to red.
     ``shared=True`` draws all on one scale, else each has its own; the title says which. Behind a ReLU it also says how
@@ -31,7 +32,12 @@ def feature_maps(
     top = np.maximum(np.full_like(top, top.max()) if shared else top, 1e-12)
     scale = "one scale for all" if shared else "each on its own scale"
     said = f"{len(order)} of {len(values)} maps{dead}; {scale}"
-    figure, axes = tiles(len(order), columns, width=1.3, height=1.55, title=". ".join(filter(None, [title, said])))
+    tiled = len(order) + (image is not None)
+    figure, axes = tiles(tiled, columns, width=1.3, height=1.55, title=". ".join(filter(None, [title, said])))
+    if image is not None:
+        first = axes.pop(0)
+        first.imshow(np.asarray(image).clip(0, 1))
+        first.set_title("the image", fontsize=TEXT)
     for axis, index, limit in zip(axes, order, top, strict=False):
         low, colours = (-limit, "RdBu_r") if signed else (0, "inferno")
         axis.imshow(values[index], cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
@@ -80,7 +86,7 @@ def cam_overlay(
     heading = f"{title} ({scale})" if title else f"Grad-CAM, {scale}"
     figure, axes = tiles(1 + len(grids), 5, width=3.1, height=3.7, title=heading)
     axes[0].imshow(pixels)
-    axes[0].set_title("the picture", fontsize=TEXT)
+    axes[0].set_title("the image", fontsize=TEXT)
     for axis, name, grid in zip(axes[1:], label_all(list(grids), 30), grids.values(), strict=False):
         axis.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=1)  # grey, so that all colour is Grad-CAM's
         shown = axis.imshow(
@@ -111,7 +117,7 @@ def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> 
     said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
     place = (left - 0.5, top - 0.5), right - left, bottom - top
     figure, ((whole, part),) = new_figure(8, 4.4, columns=2, title="\n".join(filter(None, [title, said])))
-    for axis, name in ((whole, "the picture"), (part, "what the cell sees")):
+    for axis, name in ((whole, "the image"), (part, "what the cell sees")):
         axis.set(facecolor="white", xticks=[], yticks=[])
         axis.set_title(name, fontsize=TEXT)
         axis.add_patch(Rectangle(*place, fill=False, ec="grey", hatch="//", lw=0, zorder=0))  # padding
