@@ -25,7 +25,7 @@ KIT = Path(__file__).resolve().parents[1]
 OTHERS = sorted(path.stem for path in (KIT / "notebooks").glob("*.ipynb") if not path.stem.startswith("01"))
 FORM = """\
 from helpers import exercises
-exercises.widget("conv-1")
+exercises.widget("conv-20")
 """
 PROJECTOR = """\
 from helpers import widgets
@@ -80,7 +80,7 @@ def test_conv_explorer_answers_to_sliders_menus_and_buttons(arithmetic, screensh
     lab.wait_for(explorer, "kernel 3, stride 1", "gives 1 × 5 × 5")
     lab.press(explorer, "stride s", "ArrowRight")
     lab.wait_for(explorer, "stride 2", "gives 1 × 3 × 3")
-    lab.press(explorer, "output cell", "ArrowRight", times=2)
+    lab.press(explorer, "output position", "ArrowRight", times=2)
     lab.press(explorer, "padding p", "ArrowRight")
     lab.wait_for(explorer, "padding 1", "gives 1 × 4 × 4")
     explorer.screenshot(path=screenshots / "conv_explorer.png")
@@ -229,7 +229,7 @@ def test_a_question_as_a_form_says_what_went_wrong(url, window, screenshots):
     notebook = lab.Notebook(window.new_page(), url.format(path="form.ipynb"))
     notebook.run()
     (form,) = notebook.forms()
-    for box, answer in zip(form.locator("input[type=text]").all(), ("28", "28", "32"), strict=True):
+    for box, answer in zip(form.locator("input[type=text]").all(), ("640", "480", "16"), strict=True):
         box.fill(answer)
         box.press("Tab")
     form.get_by_role("button", name="Check").click()

@@ -344,9 +344,10 @@ def statements() -> dict[str, Answer]:
     for _ in range(400):
         velocity = 0.9 * velocity + 1
     share_of_wrong = torch.distributions.Binomial(1000, torch.tensor(0.1, dtype=torch.float64)).stddev / 1000
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(torch.optim.SGD([weight], lr=0.1), T_max=100)
+    idle = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(idle, T_max=100)
     for _ in range(25):
-        cosine.optimizer.step()
+        idle.step()
         cosine.step()
     dead = nn.Parameter(torch.tensor(-1.0))
     torch.relu(dead * 1.0).backward()

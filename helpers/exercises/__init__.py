@@ -267,7 +267,7 @@ def practice(topic: str, *, seed: int | None = None, count: int | None = None) -
 def progress() -> None:
     """Prints for each topic how many questions are answered right, how many were tried, and how many there are.
 
-    There are those that the notebooks ask. Others of the bank, extra ones, count as soon as they are tried.
+    There are those that the notebooks ask.
     """
     entries, note = record.load()
     print(record.table(entries))

@@ -149,10 +149,10 @@ def free_path(path: Path, name: str) -> Path:
 
 
 def _counts(entries: Entries, topic: str) -> tuple[int, int, int]:
-    """Right, tried, of: the questions that the notebooks ask, and an extra one as soon as it is tried."""
-    tried = {i: entry for i, entry in entries.items() if entry["attempts"]}
-    counted = [question.id for question in questions(topic) if question.id in tried or not question.extra]
-    return sum(is_right(tried[i]) for i in counted if i in tried), sum(i in tried for i in counted), len(counted)
+    """Right, tried, of: the questions of the bank, all of which the notebooks ask."""
+    names = [question.id for question in questions(topic)]
+    tried = [entries[name] for name in names if name in entries and entries[name]["attempts"]]
+    return sum(map(is_right, tried)), len(tried), len(names)
 
 
 def _row(name: str, right: int, tried: int, of: int) -> str:

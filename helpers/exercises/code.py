@@ -12,6 +12,7 @@ import linecache
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from helpers.exercises.questions import Question, is_open
 
@@ -83,21 +84,22 @@ def run(code: Code, function: Function | str) -> list[object]:
     from torch import nn
     from torch.nn import functional as F
 
-    names = {"torch": torch, "nn": nn, "F": F, "arguments": lambda *args, **kwargs: (args, kwargs)}
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "F": F, "arguments": lambda *args, **kwargs: (args, kwargs)}
     results: list[object] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         exec(code.setup, names)
+        called: Any = function
         if isinstance(function, str):
             exec(function, names)
-            function = names[code.name]
+            called = names[code.name]
         for call in code.calls:
             torch.manual_seed(0)
             args, kwargs = eval(f"arguments{call}", names)
             try:
-                result = function(*args, **kwargs)
+                result = called(*args, **kwargs)
             except Exception as error:
-                results.append(_failed(error, function))
+                results.append(_failed(error, called))
                 continue
             if code.view and not is_open(result):
                 with contextlib.suppress(Exception):  # of another kind than expected: compared and shown as it is
@@ -114,7 +116,7 @@ def same(value: object, wanted: object, tolerance: float) -> bool:
         return isinstance(wanted, Failed) and isinstance(value, Failed) and value.kind == wanted.kind
     if isinstance(wanted, torch.Tensor):
         try:
-            value = torch.as_tensor(value).detach()  # type: ignore[call-overload]  # or it raises, and is no tensor
+            value = torch.as_tensor(value).detach()  # or it raises, and is no tensor
         except (RuntimeError, TypeError, ValueError):
             return False
         wanted = wanted.detach()
@@ -173,11 +175,10 @@ def _shown(value: object) -> str:
     return text if len(text) <= 160 else text[:157] + "..."
 
 
-def _rounded(value: object) -> object:
+def _rounded(value: Any) -> Any:
+    value = value.tolist() if hasattr(value, "tolist") and not getattr(value, "is_meta", False) else value
     if isinstance(value, float):
         return round(value, 4)
-    if hasattr(value, "tolist"):
-        return _rounded(value.tolist())
     if isinstance(value, dict):
-        return dict(zip(value, map(_rounded, value.values()), strict=True))
-    return type(value)(map(_rounded, value)) if type(value) in (list, tuple) else value  # type: ignore[call-arg, arg-type]
+        return {key: _rounded(part) for key, part in value.items()}
+    return type(value)(map(_rounded, value)) if type(value) in (list, tuple) else value

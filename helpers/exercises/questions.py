@@ -41,7 +41,6 @@ class Question:
     hints: tuple[str, ...]  # from a nudge to nearly there
     solution: str
     tolerance: float = 0.01
-    extra: bool = False  # no notebook asks it
 
     def options(self, field: str) -> tuple[str, ...]:
         """The words to choose from, in alphabetical order; empty where the field is no choice between words."""

@@ -8,7 +8,6 @@ mistakes and its solution from numbers. ``practice`` draws the numbers; a questi
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import re
@@ -89,16 +88,16 @@ def load(path: Path) -> tuple[Question, ...]:
     except KeyError:
         raise ValueError(f"{path.name}: holds no [[question]]") from None
     found: list[Question] = []
-    last = 0
+    highest = 0
     for number, table in enumerate(tables, 1):
-        id = table.pop("id", number)
+        id = str(table.pop("id", number))
         try:
             if path.stem == "code":
                 found.append(_code(id, table, {question.id for question in found}))
                 continue
-            if not re.fullmatch(rf"{path.stem}-[1-9]\d*", str(id)) or int(id.rpartition("-")[2]) <= last:
-                raise ValueError(f'its id should be "{path.stem}-{last + 1}" or a higher number: ids are in order')
-            last = int(id.rpartition("-")[2])
+            if not re.fullmatch(rf"{path.stem}-[1-9]\d*", id) or int(id.rpartition("-")[2]) <= highest:
+                raise ValueError(f'its id should be "{path.stem}-{highest + 1}" or a higher number: ids are in order')
+            highest = int(id.rpartition("-")[2])
             found.append(_question(id, path.stem, table))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path.name}, question {id}: {error}") from error
@@ -106,7 +105,7 @@ def load(path: Path) -> tuple[Question, ...]:
 
 
 def _code(id: str, table: dict, taken: set[str]) -> Code:
-    if id in taken or not re.fullmatch(r"code-\w+-\w+", str(id)):
+    if id in taken or not re.fullmatch(r"code-\w+-\w+", id):
         raise ValueError("its id should be code-NOTEBOOK-WORD, and no other question's")
     optional = {name: table.pop(name) for name in ("setup", "view", "tolerance") if name in table}
     _check(table, _CODE)
@@ -124,21 +123,19 @@ def _code(id: str, table: dict, taken: set[str]) -> Code:
 
 
 def _question(id: str, topic: str, table: dict) -> Question:
-    extra = table.pop("extra", False)
     if "generator" in table:
         makers = {make.__name__: make for make in GENERATORS[topic]}
         texts = {key: value for key, value in table.items() if key not in _MADE}
         _check(table, _MADE | dict.fromkeys(texts, str))
         if table["generator"] not in makers:
             raise ValueError(f"generator should be one of {listed(makers)}")
-        made = makers[table["generator"]](id, **_values(table["numbers"]), **texts)
-        return dataclasses.replace(made, extra=extra)
+        return makers[table["generator"]](id, **_values(table["numbers"]), **texts)
     tolerance = table.pop("tolerance", 0.01)
     _check(table, _WRITTEN)
     answer = _values(table.pop("answer"))
     mistakes = tuple(_mistake(mistake, answer) for mistake in table.pop("mistakes"))
     hints = tuple(table.pop("hints"))
-    return Question(id, topic, answer=answer, mistakes=mistakes, hints=hints, tolerance=tolerance, extra=extra, **table)
+    return Question(id, topic, answer=answer, mistakes=mistakes, hints=hints, tolerance=tolerance, **table)
 
 
 def _mistake(table: dict, right: dict[str, Value]) -> Mistake:

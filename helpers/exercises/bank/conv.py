@@ -1,4 +1,4 @@
-"""Topic "conv": what comes out of a convolution, as sizes and as the shape of a batch."""
+"""Topic "conv": what comes out of a convolution, as sizes."""
 
 from __future__ import annotations
 
@@ -112,50 +112,4 @@ def _random_convolution(rng: random.Random) -> Question:
     )
 
 
-def batch_shape(
-    id: str,
-    batch: tuple[int, int, int],
-    *,
-    kernel_size: int,
-    filters: int,
-    insight: str = "N stays, the filters make C, the sliding makes H and W.",
-) -> Question:
-    """The question which shape a convolution gives to a batch of (N, C, side) square images."""
-    n, c, side = batch
-    size = conv_math.output_size(side, kernel_size)
-    return question(
-        id,
-        f"A batch of shape ({n}, {c}, {side}, {side}) goes through nn.Conv2d({c}, {filters}, "
-        f"kernel_size={kernel_size}). What is the shape of the output?",
-        {"shape": (n, filters, size, size)},
-        insight,
-        [
-            ("put the channels last", (n, size, size, filters),
-             "The numbers are right, the order is not: in PyTorch the channels come before height and width."),
-            ("kept the channels", (n, c, size, size),
-             "You kept the channels of the input. How many filters are there?"),
-            ("swapped batch and channels", (filters, n, size, size), "The batch comes first, then the channels."),
-            ("multiplied the channels", (n, c * filters, size, size),
-             "A filter adds up over the input channels and leaves one map."),
-            ("left out the batch", (filters, size, size), "That is one image. How many are in the batch?"),
-            ("kept the size", (n, filters, side, side),
-             "Without padding, the filter finds no place near the edge: the map gets smaller."),
-            ("forgot the +1", (n, filters, size - 1, size - 1),
-             "That is the number of steps. Count the places: there is one before the first step."),
-        ],
-        (
-            "One of the four numbers stays, three change.",
-            "The shape is (N, C_out, H_out, W_out). C_out is the second argument of nn.Conv2d; no padding is given.",
-            f"H_out = W_out = {side} - {kernel_size} + 1.",
-        ),
-        f"N stays {n}, the {filters} filters make {filters} channels, and {side} - {kernel_size} + 1 = {size}: "
-        f"{{shape}}.",
-    )
-
-
-def _random_batch_shape(rng: random.Random) -> Question:
-    batch = (rng.choice((2, 8, 16)), rng.choice((1, 3)), rng.randint(24, 64))
-    return batch_shape("practice-conv", batch, kernel_size=rng.choice((3, 5, 7)), filters=rng.choice((6, 10, 32)))
-
-
-GENERATORS: Generators = {convolution: _random_convolution, batch_shape: _random_batch_shape}
+GENERATORS: Generators = {convolution: _random_convolution}
