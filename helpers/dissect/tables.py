@@ -337,32 +337,39 @@ def _lined_up(left: list[Line], right: list[Line]) -> list[tuple[Line, Line]]:
 
 
 def lecture_style(input_shape: tuple[int, ...], rows: Sequence[Row]) -> str:
-    """The listing of CS195's "Dissecting CNNs", line for line: convolutions, poolings, linear layers.
-
-    As in the papers, convolutions are counted through (CONV1 ... CONV5, then FC6: AlexNet), or, where every run of
-    convolutions between two poolings makes maps of one shape, by run (CONV1_1, CONV1_2, ..., then FC6: VGG).
-    """
-    shown = [row for row in rows if row.kind in ("conv", "pool", "linear", "join")]
-    between = groupby((row for row in shown if row.kind in ("conv", "pool")), lambda row: row.kind)
-    runs = [list(run) for kind, run in between if kind == "conv"]
-    one_shape = all(len({row.output_shape for row in run}) == 1 for run in runs)
-    by_run = one_shape and any(len(run) > 1 for run in runs) and not any(row.kind == "join" for row in shown)
-    numbers: dict[str, str] = {}
-    for block, run in enumerate(runs, 1):
-        for place, row in enumerate(run, 1):
-            numbers[row.name] = f"{block}_{place}" if by_run else str(len(numbers) + 1)
-    layer, pool, lines = len(runs) if by_run else len(numbers), 0, [f"[torch.Size({list(input_shape)})] INPUT"]
-    for row in shown:
-        pool += row.kind == "pool" and row.window is not None
-        layer += row.kind == "linear"
-        words = _lecture_words(row, numbers.get(row.name, ""), pool, layer)
-        lines.append(f"[torch.Size({list(row.output_shape)})] {words}")
+    """The listing of CS195's "Dissecting CNNs", line for line: convolutions, poolings, linear layers."""
+    names, lines = paper_names(rows), [f"[torch.Size({list(input_shape)})] INPUT"]
+    for row in rows:
+        if row.kind in ("conv", "pool", "linear", "join"):
+            words = _lecture_words(row, names.get(row.name, "").upper())
+            lines.append(f"[torch.Size({list(row.output_shape)})] {words}")
     return "\n".join(lines)
 
 
-def _lecture_words(row: Row, conv: str, pool: int, linear: int) -> str:
+def paper_names(rows: Sequence[Row]) -> dict[str, str]:
+    """What papers call the layers, by their names in PyTorch: "conv1", "pool1", "fc6".
+
+    Convolutions are counted through (conv1 ... conv5, then fc6: AlexNet), or, where every run of convolutions between
+    two poolings makes maps of one shape, by run (conv1_1, conv1_2, ..., then fc6: VGG).
+    """
+    between = groupby((row for row in rows if row.kind in ("conv", "pool")), lambda row: row.kind)
+    runs = [list(run) for kind, run in between if kind == "conv"]
+    one_shape = all(len({row.output_shape for row in run}) == 1 for run in runs)
+    by_run = one_shape and any(len(run) > 1 for run in runs) and not any(row.kind == "join" for row in rows)
+    names: dict[str, str] = {}
+    for block, run in enumerate(runs, 1):
+        for place, row in enumerate(run, 1):
+            names[row.name] = f"conv{block}_{place}" if by_run else f"conv{len(names) + 1}"
+    before = len(runs) if by_run else len(names)
+    for kind, short, first in (("pool", "pool", 1), ("linear", "fc", before + 1)):
+        counted = [row for row in rows if row.kind == kind and (kind == "linear" or row.window is not None)]
+        names |= {row.name: f"{short}{number}" for number, row in enumerate(counted, first)}
+    return names
+
+
+def _lecture_words(row: Row, name: str) -> str:
     if row.kind == "linear":
-        return f"FC{linear}: neurons"
+        return f"{name}: neurons"
     if row.kind == "join":
         return f"{row.type.upper()} of {len(row.inputs)} branches"
     short, long = ("MAX", "max") if "max" in row.type.lower() else ("AVG", "average")
@@ -370,7 +377,7 @@ def _lecture_words(row: Row, conv: str, pool: int, linear: int) -> str:
         return f"{short} POOL: fixed output size [width x height]" if row.kind == "pool" else row.type
     size, stride, pad = shape(row.window.kernel_size), number(row.stride), number(row.padding)
     if row.kind == "pool":
-        return f"{short} POOL{pool}: {size} {long} pooling filters with stride={stride}, pad={pad}"
+        return f"{short} {name}: {size} {long} pooling filters with stride={stride}, pad={pad}"
     groups = f", groups={row.groups}" if (row.groups or 1) > 1 else ""
     filters = f"{row.output_shape[0]} convolutional filters each with a shape={size}"
-    return f"CONV{conv}: {filters}, stride={stride}, pad={pad}{groups}"
+    return f"{name}: {filters}, stride={stride}, pad={pad}{groups}"

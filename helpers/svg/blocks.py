@@ -1,13 +1,26 @@
-"""Blocks of layers drawn from top to bottom, as wide as they have maps: a bottleneck has a waist."""
+"""Blocks of layers drawn from top to bottom, as wide as they have maps: a bottleneck has a waist.
+
+And convolutions drawn from left to right, channel by channel: which one reads which.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from helpers import svg
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    Step = nn.Conv2d | Sequence[int]  # of channels: an order puts channel order[i] at place i
+
 WIDEST, LAYER, BAR = 150.0, 3.4, 0.5  # px, of the most maps; heights of a layer and of its maps, in font sizes
+MOST = 12  # channels in a column, so that single lines can be seen
+COLOURS = (svg.BLUE, svg.ORANGE, svg.GREEN, svg.VERMILION, svg.PURPLE, svg.SKY)
+MIXED = svg.MUTED
+PITCH, SIDE = 1.5, 1.2  # of the channels in a column and of the square for each, in font sizes
 
 
 @dataclass(frozen=True)
@@ -83,3 +96,91 @@ def _in_words(block: Block) -> str:
         parts.append(f"{words.replace(chr(10), ' ')}: {count} maps")
     shortcut = f", the input added ({block.shortcut})" if block.shortcut else ", no shortcut"
     return f"{block.title}: {'; '.join(parts)}{shortcut}{f', {block.end}' if block.end else ''}."
+
+
+# ---- which channel reads which --------------------------------------------------------------------------------------
+
+
+def wiring_picture(networks: Mapping[str, Sequence[Step]], *, font_px: int = 16) -> svg.Picture:
+    """Networks of few channels by their titles, one below the other, each from left to right.
+
+    A step is a convolution, whose lines join each channel that comes out with those that it reads (its ``groups``), or
+    a new order of the channels. Lines have the colour of the channel that is read: that of its group, or its own; grey
+    is a channel that all were mixed into.
+
+    Raises:
+        ValueError: a column of more than 12 channels.
+    """
+    sheet, said = svg.Sheet(font_px), []
+    for title, steps in networks.items():
+        counts = [_count(step, "in") for step in steps] + [_count(steps[-1], "out")]
+        if max(counts) > MOST:
+            raise ValueError(f"{title!r} has {max(counts)} channels: lines can be told apart up to {MOST}.")
+        _wires(sheet, title, steps, counts)
+        parts = [f"{_words(step)}, {count} channels" for step, count in zip(steps, counts[1:], strict=True)]
+        said.append(f"{title}: {counts[0]} channels, {', '.join(parts)}")
+    return sheet.picture(title="Which channel reads which", alt=f"{'. '.join(said)}.")
+
+
+def links(step: Step) -> list[tuple[int, int]]:
+    """Pairs (channel that is read, channel that it helps to make)."""
+    if isinstance(step, Sequence):
+        return [(read, place) for place, read in enumerate(step)]
+    reads, makes = step.in_channels // step.groups, step.out_channels // step.groups
+    return [(g * reads + a, g * makes + b) for g in range(step.groups) for a in range(reads) for b in range(makes)]
+
+
+def _wires(sheet: svg.Sheet, title: str, steps: Sequence[Step], counts: Sequence[int]) -> None:
+    """One network below ``sheet.y``."""
+    em, tall = sheet.font_px, PITCH * sheet.font_px * max(counts)
+    sheet.text(sheet.left, sheet.y + 2 * em, title, bold=True)
+    middle, first = sheet.y + 5 * em + tall / 2, sheet.left + 3 * em
+    gap = (sheet.right - 3 * em - first) / len(steps)
+    places = [
+        [(first + column * gap, middle + PITCH * em * (n - (count - 1) / 2)) for n in range(count)]
+        for column, count in enumerate(counts)
+    ]
+    numbers, colours = list(range(counts[0])), _colours(steps[0])
+    for column, step in enumerate(steps):
+        here, there = places[column], places[column + 1]
+        sheet.text(here[0][0] + gap / 2, middle - tall / 2 - em, _words(step), size=sheet.small, anchor="middle")
+        for a, b in links(step):
+            sheet.segment(*here[a], *there[b], stroke=colours[a], line=2)
+        _squares(sheet, here, numbers, colours)
+        if isinstance(step, Sequence):
+            numbers, colours = [numbers[a] for a in step], [colours[a] for a in step]
+        else:
+            numbers = list(range(step.out_channels))
+            colours = [
+                COLOURS[n * step.groups // len(numbers) % len(COLOURS)] if step.groups > 1 else MIXED for n in numbers
+            ]
+    _squares(sheet, places[-1], numbers, colours)
+    sheet.y = middle + tall / 2
+
+
+def _squares(
+    sheet: svg.Sheet, places: Sequence[tuple[float, float]], numbers: Sequence[int], colours: Sequence[str]
+) -> None:
+    side = SIDE * sheet.font_px
+    for (x, y), number, colour in zip(places, numbers, colours, strict=True):
+        sheet.rect(x - side / 2, y - side / 2, side, side, fill=svg.PAPER, stroke=colour, line=3)
+        sheet.text(x, y + 0.3 * sheet.font_px, str(number), size=sheet.small, anchor="middle")
+
+
+def _count(step: Step, end: str) -> int:
+    """The channels at the "in" or "out" end of a step."""
+    return len(step) if isinstance(step, Sequence) else int(getattr(step, f"{end}_channels"))
+
+
+def _colours(step: Step) -> list[str]:
+    """Of the channels that the first step reads: one a group, or, where there are no groups, one each."""
+    count, groups = _count(step, "in"), 1 if isinstance(step, Sequence) else step.groups
+    return [COLOURS[(n * groups // count if groups > 1 else n) % len(COLOURS)] for n in range(count)]
+
+
+def _words(step: Step) -> str:
+    if isinstance(step, Sequence):
+        return "shuffle"
+    kind = f" in {step.groups} groups" if step.groups > 1 else ""
+    kind = " depthwise" if 1 < step.groups == step.in_channels else kind
+    return f"{'×'.join(map(str, step.kernel_size))}{kind}, {step.weight.numel()} weights"
