@@ -65,7 +65,7 @@ CATALOGUE = {
         frozenset(), "skimage/data/hubble_deep_field.jpg",
     ),
     "dog": Photo(
-        "a dog on a porch, with a bicycle and a car", "Joseph Redmon, public domain (darknet)", (768, 576),
+        "a dog on a porch, with a bicycle and a car", "photographer not named, public domain (darknet)", (768, 576),
         (125, 215, 320, 545), frozenset({"malamute", "Eskimo dog", "Siberian husky"}), "",
         f"{_DARKNET}/dog.jpg", "5a9522051c3cec2bbd2f6323fccba32e8fbf3ddcc2b3e2fd46b04c720bc6f866",
     ),
