@@ -318,10 +318,10 @@ def maps(
         pixels = values.detach().cpu().float().numpy()
         small, top = pixels.ndim == 2 and pixels.size <= 25, np.abs(pixels).max() or 1
         diverging = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed and (small or pixels.min() < 0) else {}
-        axis.imshow(pixels, **(diverging or {"cmap": "gray"}))
+        axis.imshow(pixels, interpolation="nearest", **(diverging or {"cmap": "gray"}))
         for (row, column), number in np.ndenumerate(pixels) if diverging and small else ():
             ink = "white" if abs(number) > 0.7 * top else "black"
-            axis.text(column, row, f"{number + 0:.2g}", ha="center", va="center", fontsize=TEXT, color=ink)
+            axis.text(column, row, f"{round(float(number), 2) + 0:g}", ha="center", va="center", fontsize=TEXT, color=ink)
         axis.set_title(name, fontsize=TEXT)
     grey = "Each map is drawn from its lowest value (black) to its highest."
     scale = "Blue is below zero, white is zero, red above." if signed else grey

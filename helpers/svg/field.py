@@ -146,8 +146,8 @@ def field_picture(state: Mapping[str, object] | str | None = None, *, font_px: i
 def _heading(sheet: svg.Sheet, setup: FieldSetup) -> None:
     row, font_px = setup.rows[-1], sheet.font_px
     layer = f"of layer {setup.depth}, {row.name}" if setup.depth else "of the input"
-    title = f"Receptive field of one cell {layer}: {row.size} px"
-    names = "field r and jump j (from one cell to the next) in input px; kernel k, dilation d, stride s"
+    title = f"Receptive field of one unit {layer}: {row.size} px"
+    names = "field r and jump j (from one unit to the next) in input px; kernel k, dilation d, stride s"
     sheet.text(sheet.left, 1.9 * font_px, title, size=1.2 * font_px, bold=True)
     sheet.text(sheet.left, 3.7 * font_px, "r ← r + (k − 1)·d·j     j ← j·s", mono=True)
     sheet.text(sheet.left, 5.2 * font_px, names, size=sheet.small, fill=svg.MUTED)
@@ -174,7 +174,7 @@ def _growth(setup: FieldSetup) -> list[str]:
 
 def _table(sheet: svg.Sheet, setup: FieldSetup, scale: Scale, columns: tuple[float, float]) -> None:
     heads = scale.top - scale.row / 2 - 0.5 * sheet.font_px
-    names = ("layer", "cells, the seen ones filled", "field r", "jump j")
+    names = ("layer", "units, the seen ones filled", "field r", "jump j")
     for x, name in zip((sheet.left, scale.left, *columns), names, strict=True):
         sheet.text(x, heads, name, size=sheet.small, fill=svg.MUTED)
     size = min(sheet.font_px, 0.75 * scale.row)
@@ -245,7 +245,7 @@ def _under(sheet: svg.Sheet, setup: FieldSetup, scale: Scale) -> None:
     sheet.rect(left, y, side, side, fill=svg.PAPER, stroke=svg.INK, line=1.5)
     sheet.rect(left + low * unit, y + low * unit, length, length, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2.5)
     share = round(100 * (high - low + 1) ** 2 / setup.size**2)
-    looks, cut = f"This cell looks at {share or 'less than 1'} % of the image", (low, high) != (first, last)
+    looks, cut = f"This unit looks at {share or 'less than 1'} % of the image", (low, high) != (first, last)
     sheet.y = y - 0.3 * font_px
     for sentence in (
         f"In the image: {field} × {field} px; the input has {setup.size} × {setup.size}.",

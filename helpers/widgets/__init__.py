@@ -138,7 +138,7 @@ class ConvExplorer(Explorer):
         for name, count in (("step", steps), ("channel", setup.depth), ("filter", setup.filters)):
             controls[name].max = max(0, count - 1)
         self.play.max = steps - 1
-        controls["step"].description = "output cell" if setup.view == "output" else "input pixel"
+        controls["step"].description = "output position" if setup.view == "output" else "input pixel"
         controls["filter"].description = "show filter" if conv else "show channel"
         for control in (self.preset, *(controls[name] for name in ("kind", "dilation", "in_channels"))):
             show(control, when=not setup.brief)
@@ -167,7 +167,7 @@ def _conv_controls() -> dict[str, Any]:
 
 
 class ReceptiveFieldExplorer(Explorer):
-    """A stack of layers to build, and what one cell on top of it sees in the input.
+    """A stack of layers to build, and what one unit on top of it sees in the input.
 
     ``state`` is a dict as ``explorer.state`` gives it, the name of a preset, or None for three 3 × 3 layers.
     """
@@ -182,7 +182,7 @@ class ReceptiveFieldExplorer(Explorer):
         controls = {
             "size": _setting("size"),
             "shown": slider("layers shown"),
-            "cell": slider("cell on top", readout=False),
+            "cell": slider("unit on top", readout=False),
         }
         self.play = player(controls["shown"])
         buttons = widgets.HBox([self.add, self.remove])
