@@ -1,4 +1,4 @@
-"""The model zoo as a picture: accuracy against work or size, one mark a network. Data in, SVG out; no torch."""
+"""The model zoo as a picture: accuracy against compute or size, one mark a network. Data in, SVG out; no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from helpers import svg
 
 HEIGHT = 560.0  # px, of the picture; the legend comes below
-AXES = {"macs": "work for a picture, billion MACs", "params": "parameters, million"}
+AXES = {"macs": "compute for an image, billion MACs", "params": "parameters, million"}
 NO_FAMILY = ""
 _Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     name: str  # "resnet50"
     weights: str  # "IMAGENET1K_V1"
     accuracy: float  # top-1 on ImageNet's validation pictures, percent
-    macs: float  # billion multiply-adds for a picture
+    macs: float  # billion multiply-adds for an image
     params: float  # million
 
     @property

@@ -1,4 +1,4 @@
-"""Networks to look through: one by one or two side by side, and a whole zoo of them by accuracy, work and size."""
+"""Networks to look through: one by one or two side by side, and a whole zoo of them by accuracy, compute and size."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _drawing(state: Mapping[str, Any], *, font_px: int) -> Picture:
 
 
 class ZooExplorer(Explorer):
-    """Accuracy against work or parameters for the ``entries``, of which a family is marked.
+    """Accuracy against MACs or parameters for the ``entries``, of which a family is marked.
 
     ``state`` is a dict as ``explorer.state`` gives it (any part of it will do), or None. ``state["weights"]`` is
     "first" (each network's first weights among the entries) or "all".
@@ -85,7 +85,7 @@ class ZooExplorer(Explorer):
         firsts = {entry.name: entry for entry in reversed(entries)}  # of each network the one that comes first
         self.entries = {"all": list(entries), "first": [e for e in entries if firsts[e.name] is e]}
         controls = {
-            "axis": choice("across", {"work (MACs)": "macs", "parameters": "params"}),
+            "axis": choice("across", {"compute (MACs)": "macs", "parameters": "params"}),
             "weights": choice("weights", {"the first published": "first", "all published": "all"}),
             "family": choice("mark", {"no family": NO_FAMILY} | {name: name for name in families(entries)}),
             "frontier": widgets.Checkbox(**labelled("join the best")),
