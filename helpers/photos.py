@@ -156,7 +156,9 @@ def _fetched(name: str) -> Path:
         try:  # pooch compares the SHA-256 before the file gets its name
             folder = machine.home() / "photos"
             return Path(pooch.retrieve(photo.url, f"sha256:{photo.sha256}", fname=f"{name}.jpg", path=folder))
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: another SHA-256
+        except OSError as error:  # requests' errors are
             reason = f"it did not come ({type(error).__name__})"
+        except ValueError:  # another SHA-256
+            reason = "its address gave another file"
     there = ", ".join(names(here=True))
     raise OSError(f"The photo {name!r} is not on this machine, and {reason}. Without a network there are: {there}.")

@@ -10,13 +10,14 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import requests
 import skimage.data
 import torch
 import torch.nn.functional as F
 import torchvision
 from PIL import Image
 
-from helpers import activations, machine, models, photos, pictures
+from helpers import activations, models, photos, pictures
 from helpers.models import alexnet_mini
 
 
@@ -153,9 +154,11 @@ def test_a_photo_from_the_network_is_checked_and_kept(home: Path, monkeypatch: p
 
 def test_another_file_at_the_address_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KIT_OFFLINE")
-    monkeypatch.setattr(machine, "can_reach", lambda url: True)
     with mock.patch("pooch.retrieve", side_effect=ValueError("SHA256 hash of downloaded file does not match")):
-        with pytest.raises(OSError, match="'dog' is not on this machine, and it did not come .ValueError"):
+        with pytest.raises(OSError, match="'dog' is not on this machine, and its address gave another file"):
+            photos.load("dog")
+    with mock.patch("pooch.retrieve", side_effect=requests.ConnectionError()):
+        with pytest.raises(OSError, match="it did not come .ConnectionError.*Without a network there are: cat"):
             photos.load("dog")
 
 

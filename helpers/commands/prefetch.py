@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torchvision
 
-from helpers import datasets, digits, machine, models
+from helpers import datasets, digits, machine, models, photos
 from helpers.datasets import catalogue, download
 
 DIGITS = {"MNIST": 11, "FashionMNIST": 30, "CIFAR10": 163}  # torchvision's datasets: MiB to download
+PHOTOS = [name for name, photo in photos.CATALOGUE.items() if photo.url]
 WEIGHTS = (  # pretrained networks that a cell of a notebook loads, by torchvision's names
-    "alexnet", "squeezenet1_1", "vgg16", "resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large",
+    "alexnet", "squeezenet1_1", "vgg16", "resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0",
     "ssd300_vgg16", "fcn_resnet50", "keypointrcnn_resnet50_fpn",
 )  # fmt: skip
 
@@ -69,6 +70,9 @@ def items() -> list[Item]:
     wanted = [Item(name, None, partial(datasets.is_ready, name), partial(datasets.fetch, name)) for name in real]
     for name, mib in DIGITS.items():
         wanted.append(Item(name, mib, partial(digits.is_ready, name), partial(digits.load, name, train=1, test=1)))
+    for name in PHOTOS:
+        here = partial(lambda name: name in photos.names(here=True), name)
+        wanted.append(Item(f"photo {name}", 0.2, here, partial(photos.load, name)))
     for name in WEIGHTS:
         weights = torchvision.models.get_model_weights(name).DEFAULT
         mib, file = weights.meta["_file_size"], models.weights_file(weights)
