@@ -133,7 +133,7 @@ class Results:
         epochs = f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} epochs"
         if isinstance(self.until, str):
             short = f"a short run, {epochs}: how a training begins, not how it ends" if counts[-1] > 1 else ""
-            return self.until + f" ({epochs})" * (counts[-1] > 1) if self.until else short
+            return self.until or short
         begun = dict.fromkeys(run.setting for run in self.runs if not self.until.reached(run.epochs))
         return f"{self.until} ({epochs})" + f"; SHORT, was still improving: {', '.join(begun)}" * bool(begun)
 

@@ -204,7 +204,7 @@ def test_a_function_may_end_by_itself_and_say_why_in_words() -> None:
         yield from ({"loss": float(n)} for n in range(4))
 
     assert experiments.run(fn, {"it": {}}).length.startswith("a short run, 4 epochs")
-    assert experiments.run(fn, {"it": {}}, until="the rate is 0").length == "the rate is 0 (4 epochs)"
+    assert experiments.run(fn, {"it": {}}, until="the rate is 0").length == "the rate is 0"
     assert experiments.run(lambda seed: {"loss": 1.0}, {"it": {}}).length == ""
 
 

@@ -181,7 +181,7 @@ def test_confusion_has_a_row_for_every_true_class() -> None:
     }
     assert written[1, 2] == "2"  # two cats were taken for dogs
     assert [label.get_text() for label in axis.get_yticklabels()] == CLASSES
-    assert (axis.get_ylabel(), axis.get_xlabel()) == ("it is", "the network says")
+    assert (axis.get_ylabel(), axis.get_xlabel()) == ("true", "predicted")
     assert "Most often mistaken: cat for dog (2 times)" in figure.alt
     assert "66.7 % correct" in figure.alt
 
@@ -381,7 +381,7 @@ def test_the_palette_leaves_room_for_a_colour_bar_beside_a_photo() -> None:
     bar = 255 * matplotlib.colormaps["viridis"](np.linspace(0, 1, 300))[:, None, :3].repeat(12, axis=1)
     white = np.full((300, 40, 3), 255.0)
     full = np.concatenate([photo, white, bar], axis=1).clip(0, 255).round().astype(np.uint8)
-    small = plotting._in_256_colours(Image.fromarray(full))
+    small = plotting._in_few_colours(Image.fromarray(full))
     error = np.abs(np.asarray(small.convert("RGB")).astype(int) - full)
     assert error[:, 540:].mean() < 4 < np.abs(_median_cut(full) - full)[:, 540:].mean()
     assert error[:, :500].mean() < 6 and error[:, 500:540].max() <= 2

@@ -58,15 +58,6 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == words
 
 
-def test_scatters_say_spread_and_correlation():
-    torch.manual_seed(0)
-    x = torch.randn(4000, 1)
-    figure = recipe.scatters({"raw": torch.cat([2 * x, x], 1), "white": torch.randn(4000, 2)}, title="Clouds.")
-    assert "correlation 1.00" in figure.alt and "correlation 0.0" in figure.alt
-    assert all(axis.get_aspect() == 1 for axis in figure.axes)
-    assert len(figure.axes[0].collections[0].get_offsets()) == 4000
-
-
 def test_descents_draw_the_path_and_the_minimum():
     hessian, minimum = torch.diag(torch.tensor([1.0, 25.0])), torch.tensor([3.0, -1.0])
     path = torch.tensor([[5.0, 1.0], [4.5, -2.0], [4.0, -0.5]])

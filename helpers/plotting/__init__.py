@@ -48,7 +48,7 @@ _ELSEWHERE = {  # file: figures that are found here too, loaded when they are as
     "activations": ("feature_maps", "filter_slices", "cam_overlay", "box_on_picture"),
     "networks": ("weights_against_work", "cumulative", "shares"),
     "recipe": (
-        "activation_functions", "by_depth", "scatters", "descents", "norm_axes", "histograms", "gallery",
+        "activation_functions", "by_depth", "descents", "norm_axes", "histograms", "gallery",
         "learning_rates", "picture_map", "diagram",
     ),
 }  # fmt: skip
@@ -77,21 +77,22 @@ def show(figure: matplotlib.figure.Figure, *, alt: str | None = None) -> None:
 
 
 def _png(figure: matplotlib.figure.Figure) -> bytes:
-    """The figure as PNG with a palette of 256 colours: photos take a third of the room in the notebook."""
+    """The figure as PNG with a palette: 256 colours for images, a third of the room; 64 for lines and letters."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=DPI * screen.scale())
-    _in_256_colours(Image.open(full).convert("RGB")).save(small, format="png", optimize=True)
+    few = 256 if any(axis.images for axis in figure.axes) else 64
+    _in_few_colours(Image.open(full).convert("RGB"), few).save(small, format="png", optimize=True)
     return small.getvalue()
 
 
-def _in_256_colours(image: Image.Image) -> Image.Image:
+def _in_few_colours(image: Image.Image, few: int = 256) -> Image.Image:
     """The palette is spread over all colours that occur, then moved to the middle of those that it stands for.
 
     The usual median cut gives nearly all of it to a photo, and leaves bands in a colour bar beside it.
     """
     levels = [round(round(value / 255 * 31) * 255 / 31) for value in range(256)]  # 32 of each channel: a photo in time
     few_change = image.width * image.height // 100  # k-means ends when at most so many pixels change their colour
-    return image.point(levels * 3).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=few_change)
+    return image.point(levels * 3).quantize(few, Image.Quantize.MAXCOVERAGE, kmeans=few_change)
 
 
 # ---- what every figure is made with ------------------------------------------------------------------------------
@@ -242,8 +243,8 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], *, title: str = ""
     names = label_all([classes[int(number)] for number in shown], 24)
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), names)
-    axis.set_xlabel("the network says", fontsize=TEXT)
-    axis.set_ylabel("it is", fontsize=TEXT)
+    axis.set_xlabel("predicted", fontsize=TEXT)
+    axis.set_ylabel("true", fontsize=TEXT)
     row, column = np.unravel_index(off.argmax(), off.shape)
     worst = f"Most often mistaken: {classes[row]} for {classes[column]} ({off.max()} times)."
     worst = worst if off.max() else "No mistakes."

@@ -31,7 +31,7 @@ NORMS = {  # which of (image, channel, position) share one mean
 
 def activation_functions(functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Figure:
     """Each function on the left, its slope on the right, from -5 to 5."""
-    figure, ((left, right),) = new_figure(11, 4.8, columns=2)
+    figure, ((left, right),) = new_figure(9.5, 4.2, columns=2)
     said = []
     for number, (name, function) in enumerate(functions.items()):
         x = torch.linspace(-5, 5, 401, dtype=torch.float64, requires_grad=True)
@@ -53,7 +53,7 @@ def by_depth(named: Mapping[str, Sequence[Layer]], *, title: str = "") -> Figure
 
     ``named`` holds what ``activations.statistics.watch`` tells of one network each.
     """
-    figure, ((left, right),) = new_figure(11, 5.2, columns=2, title=title)
+    figure, ((left, right),) = new_figure(9.5, 4.6, columns=2, title=title)
     for number, (name, layers) in enumerate(named.items()):
         depth = range(1, len(layers) + 1)
         sides = {"activations": (left, [x.std for x in layers]), "gradients": (right, [x.gradient for x in layers])}
@@ -84,33 +84,13 @@ def _ratio(layers: Sequence[Layer]) -> str:
     )
 
 
-def scatters(named: Mapping[str, Tensor], *, title: str = "", labels: tuple[str, str] = ("", "")) -> Figure:
-    """Points ``(N, 2)`` side by side, each on axes of equal scale, with the zero lines."""
-    figure, (axes,) = new_figure(3.4 * len(named), 3.8, columns=len(named), title=title)
-    said = []
-    for axis, (name, points) in zip(axes, named.items(), strict=True):
-        x, y = points.T.tolist()
-        axis.scatter(x, y, s=5, color=BLUE, alpha=0.4, lw=0)
-        axis.axhline(0, color="black", lw=0.8)
-        axis.axvline(0, color="black", lw=0.8)
-        axis.set_aspect("equal", adjustable="datalim")
-        finish(axis, name, *labels)
-        spread = points.std(dim=0)
-        correlation = torch.corrcoef(points.T)[0, 1].item()
-        said.append(
-            f"{name}: standard deviations {spread[0].item():.2f} and {spread[1].item():.2f}, "
-            f"correlation {abs(correlation):.2f}"
-        )
-    return with_alt(figure, f"{title} Clouds of points. {'; '.join(said)}.")
-
-
 def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str = "") -> Figure:
     """Level lines of quadratic losses over two weights, and the way that gradient descent takes.
 
     Args:
         named: title -> (Hessian ``(2, 2)``, minimum ``(2,)``, path ``(T, 2)``).
     """
-    figure, (axes,) = new_figure(4.6 * len(named), 5.2, columns=len(named), title=title)
+    figure, (axes,) = new_figure(3.7 * len(named), 4.2, columns=len(named), title=title)
     said = []
     for axis, (name, (hessian, minimum, path)) in zip(axes, named.items(), strict=True):
         reach = 1.25 * float((path - minimum).abs().max())
@@ -171,6 +151,7 @@ def histograms(named: Mapping[str, Mapping[str, Tensor]], *, title: str = "") ->
             axis.hist(flat[flat != 0], bins=40, range=(low, reach), color=BLUE)
             words = f"std {values.std().item():.2g}" + f"\n{zeros:.0%} are 0" * (zeros > 0.01)
             axis.annotate(words, (0.96, 0.94), xycoords="axes fraction", ha="right", va="top", fontsize=TEXT)
+            axis.margins(y=0.45)  # room for the words
             axis.set(xlim=(low - 0.05 * reach, 1.05 * reach), yticks=[])
             axis.spines[["top", "right", "left"]].set_visible(False)
             axis.set_title(layer, fontsize=TITLE)
@@ -184,7 +165,7 @@ def histograms(named: Mapping[str, Mapping[str, Tensor]], *, title: str = "") ->
 def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
     """Images ``(3, H, W)`` or ``(1, H, W)``, uint8 or 0..1, under their names."""
     lines = max(name.count("\n") for name in named)
-    figure, axes = tiles(len(named), columns, width=2.1, height=2.45 + 0.25 * lines, title=title)
+    figure, axes = tiles(len(named), columns, width=1.7, height=2.0 + 0.25 * lines, title=title)
     for axis, name, pixels in zip(axes, label_all(list(named), 20 * (1 + lines)), named.values(), strict=False):
         values = pixels.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
         axis.imshow(values, interpolation="nearest")

@@ -56,7 +56,8 @@ def bands(
         ]
         alt = f"{title}. {y_label} at {x_label} {', '.join(map(str, at))}. {'; '.join(means)}."
     names = list(dict.fromkeys(name for named in lines.values() for name in named))
-    figure, (axes,) = new_figure(max(7.5, 5.2 * len(lines)), 4.6 + 0.15 * len(names), columns=len(lines), title=title)
+    width, height = max(7.5, min(5.2 * len(lines), 14)), 4.6 + 0.15 * len(names)
+    figure, (axes,) = new_figure(width, height, columns=len(lines), title=title)
     for axis, (panel, named) in zip(axes, lines.items(), strict=True):
         for name, band in named.items():
             number = names.index(name)
