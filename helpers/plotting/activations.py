@@ -84,7 +84,8 @@ def cam_overlay(
     highest = max(float(grid.max()) for grid in grids.values())
     scale = "one scale for all" if shared else "each on its own scale"
     heading = f"{title} ({scale})" if title else f"Grad-CAM, {scale}"
-    figure, axes = tiles(1 + len(grids), 5, width=3.1, height=3.7, title=heading)
+    height = 0.7 + 3.1 * pixels.shape[0] / pixels.shape[1]
+    figure, axes = tiles(1 + len(grids), 5, width=3.1, height=height, title=heading)
     axes[0].imshow(pixels)
     axes[0].set_title("the image", fontsize=TEXT)
     for axis, name, grid in zip(axes[1:], label_all(list(grids), 30), grids.values(), strict=False):
