@@ -7,6 +7,7 @@ import builtins
 import functools
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,53 @@ def test_stored_results_say_where_they_come_from(name: str) -> None:
     assert runs == {(setting, seed) for setting in stored["settings"] for seed in (0, 1, 2)}, "a run is missing"
     shown = [cell for cell in cells() if f'experiments.load("06_{name}")' in "".join(cell["source"])]
     assert len(shown) == 1 and "nbval-ignore-output" not in shown[0]["metadata"].get("tags", [])
+
+
+def text(cell: str) -> str:
+    return next("".join(each["source"]) for each in cells() if each["id"] == cell)
+
+
+def printed(cell: str) -> str:
+    outputs = next(each["outputs"] for each in cells() if each["id"] == cell)
+    return "".join("".join(output.get("text", [])) for output in outputs)
+
+
+def mean(results: experiments.Results, setting: str, metric: str = TEST, row: int = -1) -> float:
+    return statistics.mean(run[row] for run in results.of(setting, metric))
+
+
+def test_augmentation_hurts_after_twelve_epochs_and_helps_after_96() -> None:
+    results, said = experiments.load("06_augmentation"), text("nb06-135")
+    begins, ends = ({name: mean(results, name, row=row) for name in results.settings} for row in (0, -1))
+    for name, error in [*begins.items(), *ends.items()]:
+        assert f"{error:.1f}" in said, name
+    assert begins["nothing"] == min(begins.values()) and ends["nothing"] == max(ends.values())
+    plain = results.last("nothing", TEST)
+    for name in ("shift by 2 px", "Cutout"):
+        assert all(less < more for less, more in zip(results.last(name, TEST), plain, strict=True)), "every seed"
+        assert ends["nothing"] - ends[name] > 2 * results.standard_error("nothing", TEST)
+    assert {run[2] for run in results.of("nothing", "training error, %")} == {0.0}, "knows its images after 36 epochs"
+    for name in results.settings:  # it has converged: the second half brings less than half a point
+        assert abs(mean(results, name, "validation error, %", 4) - mean(results, name, "validation error, %")) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("cell", "said_in", "numbers"),
+    [
+        ("nb06-029", "nb06-163", {"lr 1": "20", "lr 0.1, biases -2": "63"}),
+        ("nb06-152", "nb06-157", {"constant": "19", "plateau": "16", "plateau, decay 0.005": "12"}),
+        ("nb06-093", "nb06-163", {"test error, %": "17"}),
+    ],
+)
+def test_what_the_text_says_of_live_runs_is_what_they_printed(cell: str, said_in: str, numbers: dict) -> None:
+    for setting, number in numbers.items():
+        (line,) = re.findall(rf"^{re.escape(setting)} .*$", printed(cell), re.M)
+        values = [float(value) for value in re.findall(r"(\S+) \[", line)]
+        assert number in {f"{value:.0f}" for value in values} and re.search(rf"\b{number}\b", text(said_in)), setting
+
+
+def test_a_short_run_says_that_it_is_one() -> None:
+    for cell in ("nb06-029", "nb06-133"):
+        assert re.search(r"^a short run, \d+ epochs: how a training begins, not how it ends$", printed(cell), re.M)
+    for cell in ("nb06-039", "nb06-064", "nb06-149", "nb06-152"):
+        assert re.search(r"^until validation error, % was no better for \d+ epochs", printed(cell), re.M)

@@ -322,7 +322,8 @@ def maps(
         axis.imshow(pixels, interpolation="nearest", **(diverging or {"cmap": "gray"}))
         for (row, column), number in np.ndenumerate(pixels) if diverging and small else ():
             ink = "white" if abs(number) > 0.7 * top else "black"
-            axis.text(column, row, f"{round(float(number), 2) + 0:g}", ha="center", va="center", fontsize=TEXT, color=ink)
+            words = f"{round(float(number), 2) + 0:g}"
+            axis.text(column, row, words, ha="center", va="center", fontsize=TEXT, color=ink)
         axis.set_title(name, fontsize=TEXT)
     grey = "Each map is drawn from its lowest value (black) to its highest."
     scale = "Blue is below zero, white is zero, red above." if signed else grey
