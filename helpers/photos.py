@@ -1,8 +1,7 @@
 """Photographs by name, free to use, for every place in the course where one image is looked at.
 
 scikit-image and matplotlib ship most of them, so that they are there without a network; the others come by address and
-SHA-256. Rights as the packages state them: skimage.data's docstrings, scikit-learn's datasets/images/README.txt,
-matplotlib's pull request 1599, darknet's LICENSE ("Darknet is public domain").
+SHA-256. The catalogue with everybody's rights lies beside this file, in ``photos.toml``.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ import base64
 import difflib
 import importlib.util
 import io
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,68 +19,29 @@ from PIL import Image
 
 from helpers import machine, pictures
 
-_SKLEARN = "https://raw.githubusercontent.com/scikit-learn/scikit-learn/1.5.0/sklearn/datasets/images"
-_DARKNET = "https://raw.githubusercontent.com/pjreddie/darknet/master/data"
-
 
 class Photo(NamedTuple):
-    """One entry of the catalogue."""
+    """One entry of the catalogue, ``photos.toml``."""
 
     shows: str
     credit: str  # who took it and what allows its use
     size: tuple[int, int]  # (width, height) in px
     box: tuple[int, int, int, int]  # of what it shows: (left, top, right, bottom) in px
-    answers: frozenset[str]  # names of ImageNet classes that are right; empty where ImageNet has none for it
-    file: str  # "package/path in it" of an installed package
+    answers: frozenset[str] = frozenset()  # names of ImageNet classes that are right; empty where there is none for it
+    file: str = ""  # "package/path in it" of an installed package
     url: str = ""
     sha256: str = ""
 
 
+def _entry(size: list[int], box: list[int], answers: Iterable[str] = (), **others: str) -> Photo:
+    left, top, right, bottom = box
+    return Photo(size=(size[0], size[1]), box=(left, top, right, bottom), answers=frozenset(answers), **others)
+
+
 CATALOGUE = {
-    "cat": Photo(
-        "a tabby cat's face", "Stefan van der Walt, CC0 (scikit-image)", (451, 300), (0, 0, 365, 300),
-        frozenset({"tabby", "tiger cat", "Egyptian cat"}), "skimage/data/chelsea.png",
-    ),
-    "coffee": Photo(
-        "a cup of espresso on a table", "Rachel Michetti, CC0 (scikit-image)", (600, 400), (168, 14, 420, 300),
-        frozenset({"espresso", "cup", "coffee mug"}), "skimage/data/coffee.png",
-    ),
-    "rocket": Photo(
-        "a Falcon 9 before its start", "SpaceX, public domain (scikit-image)", (640, 427), (298, 125, 348, 414),
-        frozenset({"missile", "projectile"}), "skimage/data/rocket.jpg",
-    ),
-    "astronaut": Photo(
-        "Eileen Collins in her space suit", "NASA, public domain (scikit-image)", (512, 512), (20, 14, 368, 512),
-        frozenset(), "skimage/data/astronaut.png",
-    ),
-    "grace_hopper": Photo(
-        "Grace Hopper in uniform", "US Navy, public domain (matplotlib)", (512, 600), (0, 20, 512, 600),
-        frozenset({"military uniform"}), "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
-    ),
-    "photographer": Photo(
-        "a man behind a camera, in grey", "Lav Varshney, CC0 (scikit-image)", (512, 512), (0, 60, 400, 512),
-        frozenset({"tripod"}), "skimage/data/camera.png",
-    ),
-    "galaxies": Photo(
-        "the deep field of the Hubble telescope", "NASA, public domain (scikit-image)", (1000, 872), (0, 0, 1000, 872),
-        frozenset(), "skimage/data/hubble_deep_field.jpg",
-    ),
-    "dog": Photo(
-        "a dog on a porch, with a bicycle and a car", "photographer not named, public domain (darknet)", (768, 576),
-        (125, 215, 320, 545), frozenset({"malamute", "Eskimo dog", "Siberian husky"}), "",
-        f"{_DARKNET}/dog.jpg", "5a9522051c3cec2bbd2f6323fccba32e8fbf3ddcc2b3e2fd46b04c720bc6f866",
-    ),
-    "flower": Photo(
-        "a dahlia", "vultilion on Flickr, CC BY 2.0 (scikit-learn)", (640, 427), (165, 85, 445, 360),
-        frozenset(), "sklearn/datasets/images/flower.jpg",
-        f"{_SKLEARN}/flower.jpg", "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
-    ),
-    "temple": Photo(
-        "a pavilion above a lake", "danielbuechele on Flickr, CC BY 2.0 (scikit-learn)", (640, 427), (70, 25, 375, 390),
-        frozenset({"palace", "stupa", "monastery"}), "sklearn/datasets/images/china.jpg",
-        f"{_SKLEARN}/china.jpg", "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
-    ),
-}  # fmt: skip
+    name: _entry(**entry)
+    for name, entry in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
+}
 
 
 def names(*, here: bool = False) -> list[str]:
