@@ -21,10 +21,10 @@ from typing import Any
 import stored
 import torch
 from stored import KIT
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch import nn
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from helpers import loaders, models, training
+from helpers import loaders, models, training, transfer
 from helpers.loaders import IMAGENET_MEAN, IMAGENET_STD, Loaders
 from helpers.training import TrainConfig
 
@@ -56,10 +56,11 @@ def one_way(folder: Path, way: str, epochs: int, seed: int) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def maps(model: nn.Module, loader: DataLoader[Any]) -> TensorDataset:
-    """What goes into SqueezeNet's head: the maps ``(512, 13, 13)`` of every image, in the order of the files."""
-    ordered = DataLoader(loader.dataset, batch_size=16, collate_fn=loaders.as_it_is)
-    batches: list[tuple[Tensor, Tensor]] = [(model.features(images), labels) for images, labels in ordered]
+def maps(model: nn.Module, loader: DataLoader[Any], per_class: int) -> TensorDataset:
+    """What goes into SqueezeNet's head, ``(512, 7, 7)`` for ``per_class`` images of every class of the loader."""
+    part = loader.dataset
+    chosen = Subset(part, transfer.per_class(part.labels, per_class).tolist())
+    batches = [(model.features(x), y) for x, y in DataLoader(chosen, batch_size=16, collate_fn=loaders.as_it_is)]
     return TensorDataset(torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]))
 
 
@@ -67,8 +68,9 @@ def squeezenet_maps(folder: Path) -> dict[str, Any]:
     model = models.load("squeezenet1_1")
     found = {}
     for name, (mean, std) in STATISTICS.items():
-        data = loaders.image_folder(folder, mean=mean, std=std)
-        found[name] = {part: maps(model, getattr(data, part)) for part in ("train", "val", "test")}
+        data = loaders.image_folder(folder, size=128, mean=mean, std=std)
+        counts = {"train": 100, "val": 30, "test": 75}
+        found[name] = {part: maps(model, getattr(data, part), count) for part, count in counts.items()}
     return found
 
 
@@ -89,26 +91,27 @@ def swap(known: dict[str, Any], trained_on: str, seed: int) -> dict[str, Any]:
     }
 
 
-def main(source: str) -> None:
+def main(source: str, *only: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(source)
         if folder.suffix == ".zip":
             zipfile.ZipFile(folder).extractall(scratch)
             [folder] = Path(scratch).iterdir()
         said = "1500 photos of bikes, cats, dogs and persons, 300 others for the test"
-        jobs: list[dict[str, Any]] = [{"way": way, "epochs": epochs, "seed": seed}
+        known = functools.cache(lambda: squeezenet_maps(folder))
+        jobs: list[dict[str, Any]] = [{"trained_on": name, "seed": seed} for seed in SEEDS for name in STATISTICS]
+        stored.compute(
+            KIT / "notebooks/results/07_swapped.json", jobs, lambda **job: swap(known(), **job),
+            only=only, shown="notebook 07, section 3", data=said,
+            about="squeezenet1_1, 128 px, frozen, 100 images per class for training; accuracy in percent",
+        )  # fmt: skip
+        jobs = [{"way": way, "epochs": epochs, "seed": seed}
                 for seed in SEEDS for epochs in LENGTHS for way in WAYS]  # fmt: skip
         stored.compute(
             KIT / "notebooks/results/07_three_ways.json", jobs, functools.partial(one_way, folder),
-            shown="notebook 07, section 7", data=said, about=f"alexnet_mini, {SIZE} px; accuracy in percent",
-        )  # fmt: skip
-        known = functools.cache(lambda: squeezenet_maps(folder))
-        jobs = [{"trained_on": name, "seed": seed} for seed in SEEDS for name in STATISTICS]
-        stored.compute(
-            KIT / "notebooks/results/07_swapped.json", jobs, lambda **job: swap(known(), **job),
-            shown="notebook 07, section 3", data=said, about="squeezenet1_1, 224 px, frozen; accuracy in percent",
+            only=only, shown="notebook 07, section 7", data=said, about=f"alexnet_mini, {SIZE} px; accuracy in percent",
         )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

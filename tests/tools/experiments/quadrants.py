@@ -232,7 +232,7 @@ def batch_norm(parts: Parts, mode: str, epochs: int, seed: int) -> dict[str, Any
     return {"test": round(transfer.accuracy(transfer.scores(model, test_images, batch_size=16), test_labels), 2)}
 
 
-def main(source: str) -> None:
+def main(source: str, *only: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(source)
         if folder.suffix == ".zip":
@@ -240,35 +240,37 @@ def main(source: str) -> None:
             [folder] = Path(scratch).iterdir()
         said = "1500 photos of bikes, cats, dogs and persons, 300 others for the test"
         write = KIT / "notebooks" / "results"
-        far = images_of(datasets.fetch("digits_standin"), SIZE, DIGITS)
         near = functools.cache(lambda size: images_of(folder, size))
+        jobs: list[dict[str, Any]] = [{"mode": mode, "epochs": epochs, "seed": seed}
+                for epochs in (8, 24) for seed in SEEDS for mode in ("train", "kept")]  # fmt: skip
+        stored.compute(
+            write / "08_batch_norm.json", jobs, lambda **job: batch_norm(near(96), **job),
+            only=only, shown="notebook 08, section 6", data=said,
+            about="mobilenet_v2, 96 px, 20 images per class, everything fine-tuned; test accuracy in percent",
+        )  # fmt: skip
+        far = images_of(datasets.fetch("digits_standin"), SIZE, DIGITS)
         targets = {"near": near(SIZE), "far": far}
-        jobs: list[dict[str, Any]] = [{"target": target, "count": count, "way": way, "seed": seed}
+        jobs = [{"target": target, "count": count, "way": way, "seed": seed}
                 for seed in SEEDS for count in SIZES for target in targets for way in WAYS]  # fmt: skip
         stored.compute(
-            write / "08_quadrants.json", jobs, functools.partial(quadrant, targets), shown="notebook 08, section 5",
+            write / "08_quadrants.json", jobs, functools.partial(quadrant, targets), only=only,
+            shown="notebook 08, section 5",
             data=f"near: {said}; far: four of the kit's drawn digits, as many",
             about=f"alexnet_mini, {SIZE} px; accuracy in percent, answers: the class named for each test image",
         )  # fmt: skip
-        jobs = [{"mode": mode, "epochs": epochs, "seed": seed}
-                for seed in SEEDS for epochs in (8, 24) for mode in ("train", "kept")]  # fmt: skip
-        stored.compute(
-            write / "08_batch_norm.json", jobs, lambda **job: batch_norm(near(128), **job),
-            shown="notebook 08, section 6", data=said,
-            about="mobilenet_v2, 128 px, 20 images per class, everything fine-tuned; test accuracy in percent",
-        )  # fmt: skip
         jobs = [{"kind": kind, "seed": seed} for seed in range(3) for kind in PAIRS]
         stored.compute(
-            write / "08_basins.json", jobs, functools.partial(line, far, {}), shown="notebook 08, section 7",
+            write / "08_basins.json", jobs, functools.partial(line, far, {}), only=only, shown="notebook 08, section 7",
             data="four of the kit's drawn digits, 20 images per class, 300 for the test",
             about=f"alexnet_mini, {SIZE} px, 300 steps each; test accuracy in percent along the line; seed: the pair",
         )  # fmt: skip
         jobs = [{"way": way, "seed": seed} for seed in SEEDS for way in GRADED]
         stored.compute(
-            write / "08_rates.json", jobs, functools.partial(graded, near(SIZE)), shown="notebook 08, section 6",
+            write / "08_rates.json", jobs, functools.partial(graded, near(SIZE)), only=only,
+            shown="notebook 08, section 6",
             data=said, about=f"alexnet_mini, {SIZE} px, 20 images per class, all layers; accuracy in percent",
         )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

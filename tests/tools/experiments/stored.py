@@ -1,6 +1,7 @@
 """Results that take too long for a notebook: one JSON file in ``notebooks/results``, written run by run.
 
-A script that was interrupted goes on where it was: what is in the file is not computed again.
+A script that was interrupted goes on where it was: what is in the file is not computed again. Names of files behind
+the data (``quadrants.py PHOTOS 08_basins``) choose what is computed.
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ Job = dict[str, Any]  # what decides a run: its way, its seed, ... ; in the file
 
 
 def compute(
-    file: Path, jobs: Sequence[Job], run: Callable[..., dict[str, Any]], *, shown: str, data: str, about: str
-) -> None:
+    file: Path, jobs: Sequence[Job], run: Callable[..., dict[str, Any]], *, shown: str, data: str, about: str,
+    only: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Call ``run(**job)`` for every job that ``file`` does not hold, under its seed, and add job and numbers to it.
 
     Args:
         run: returns the numbers of one run.
         shown: the notebook and section that show the figure; with ``data`` and ``about`` it stands in the file.
+        only: names of files; where there are some, others are left as they are.
     """
+    if only and file.stem not in only:
+        return
     content: dict[str, Any] = {"runs": []}
     if file.exists():
         content = json.loads(file.read_text(encoding="utf-8"))
