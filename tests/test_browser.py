@@ -72,21 +72,39 @@ def arithmetic(url, window):
 
 def test_notebook_01_runs_without_an_error(arithmetic):
     assert arithmetic.errors() == []
-    assert len(arithmetic.explorers()) >= 5
+    assert len(arithmetic.explorers()) == arithmetic.displayed() == 7
+    pictures = [explorer.locator("svg").count() for explorer in arithmetic.explorers()]
+    assert pictures == [1] * 7  # the picture that is stored beside a widget is not shown beside it
 
 
 def test_conv_explorer_answers_to_sliders_menus_and_buttons(arithmetic, screenshots):
-    explorer = arithmetic.explorers()[0]
-    lab.wait_for(explorer, "kernel 3, stride 1", "gives 1 × 5 × 5")
+    explorer = next(e for e in arithmetic.explorers() if "with 3 channels" in lab.alt(e))
+    lab.wait_for(explorer, "stride 2, padding 1", "gives 2 × 3 × 3")
     lab.press(explorer, "stride s", "ArrowRight")
-    lab.wait_for(explorer, "stride 2", "gives 1 × 3 × 3")
+    lab.wait_for(explorer, "stride 3", "gives 2 × 2 × 2")
     lab.press(explorer, "output position", "ArrowRight", times=2)
     lab.press(explorer, "padding p", "ArrowRight")
-    lab.wait_for(explorer, "padding 1", "gives 1 × 4 × 4")
+    lab.wait_for(explorer, "padding 2", "gives 2 × 3 × 3")
     explorer.screenshot(path=screenshots / "conv_explorer.png")
     explorer.locator("select").first.select_option("LeNet C1")
     lab.wait_for(explorer, "gives 6 × 28 × 28")
     explorer.screenshot(path=screenshots / "conv_explorer_lenet.png")
+
+
+def test_kernel_explorer_answers_to_menus_and_boxes(arithmetic, screenshots):
+    explorer = arithmetic.explorers()[0]
+    lab.wait_for(explorer, "cat: Sobel x", "output 62 × 62")
+    explorer.screenshot(path=screenshots / "kernel.png")
+    explorer.locator("select").nth(1).select_option("blur")
+    lab.wait_for(explorer, "cat: blur")
+    box = explorer.locator("input[type=number]").first
+    box.fill("-8")
+    box.press("Tab")
+    lab.wait_for(explorer, "cat: your own")
+    explorer.locator("input[type=checkbox]").check()
+    explorer.locator("select").nth(0).select_option("digit")
+    lab.wait_for(explorer, "digit: your own", "input 28 × 28")
+    explorer.screenshot(path=screenshots / "kernel_own.png")
 
 
 def test_predicting_first_names_the_mistake(arithmetic, screenshots):

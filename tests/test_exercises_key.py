@@ -15,7 +15,6 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import functional as TF
@@ -28,27 +27,16 @@ Answer = dict[str, object]
 MIB = 2**20
 
 TYPED: dict[str, tuple[Answer, str]] = {  # what no computation gives, and where it is from
-    "params-14": ({"times": 1}, "a convolution's weights know nothing of the picture's size"),
-    "cost-8": ({"billions": 3.6}, "the table's 1.8 are multiply-adds; each is two operations"),
     "nets-15": ({"learn": "zero"}, "x = F(x) + x; He et al. 2015, section 3.1"),
     "nets-16": ({"reason": "harder to train"}, "He et al. 2015, figure 1: the training error is higher, too"),
-    "nets-19": ({"network": "GoogLeNet"}, "ILSVRC 2014, classification: 6.7 % top-5, VGG second with 7.3 %"),
     "nets-28": ({"network": "LeNet"}, "a permutation of inputs can be undone by a linear layer, not by a convolution"),
-    "nets-30": ({"introduced": "neither"}, "Krizhevsky et al. 2012 cites Nair and Hinton 2010, and Hinton et al. 2012"),
     "batchnorm-10": ({"place": "between convolution and ReLU"}, "Ioffe and Szegedy 2015, section 3.2"),
     "training-10": ({"split": "validation"}, "the training part is learned by heart, the test part is for the end"),
     "training-17": ({"name": "overfitting"}, "the word for a growing gap between training and validation"),
     "training-18": ({"safe": False}, "a 6 upside down is a 9"),
-    "training-22": ({"decay": 0.0001}, "He et al. 2015, section 3.4"),
-    "transfer-3": ({"advice": "linear classifier"}, "CS 231n, transfer learning: little data, similar"),
-    "transfer-4": ({"advice": "fine-tune few layers"}, "CS 231n: a lot of data, similar"),
-    "transfer-5": ({"advice": "several stages"}, "CS 231n: little data, different"),
-    "transfer-6": ({"advice": "fine-tune many layers"}, "CS 231n: a lot of data, different"),
     "transfer-12": ({"layers": "first"}, "Yosinski et al. 2014"),
-    "transfer-13": ({"rate": "smaller"}, "CS 231n's notes on transfer learning: pretrained weights are rather good"),
     "training-32": ({"loader": "train"}, "the order of the images changes nothing in an evaluation"),
     "training-26": ({"cat": 0.7, "dog": 0.3}, "Zhang et al. 2018, mixup: inputs and targets by the same share"),
-    "transfer-15": ({"shared": "both"}, "the first step depends on the weights and on the batch"),
 }
 
 
@@ -118,63 +106,26 @@ def outputs(network: nn.Module, *shape: int) -> dict[str, torch.Size]:
 def sizes() -> dict[str, Answer]:
     recap = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.Flatten())
     lenet = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.Flatten())
-    chain = [32]
-    while chain[-1] > 4:
-        chain.append(side(nn.Conv2d(1, 1, 5), chain[-1]))
     trunk = nn.Sequential(*list(torchvision.models.resnet50().children())[:-2])
     photo = volume(trunk, 480, 320, 3)
-    features = torchvision.models.vgg16().features
     return {
-        "conv-1": conv(28, 1, 32, 3),
         "conv-2": conv(26, 32, 64, 3),
-        "conv-3": conv(32, 3, 6, 5),
-        "conv-4": conv(7, 1, 1, 3, stride=2),
-        "conv-5": conv(7, 1, 1, 3, stride=3),
-        "conv-6": conv(7, 1, 1, 3, padding=1),
-        "conv-7": conv(32, 3, 10, 5, padding=2),
         "conv-8": conv(227, 3, 96, 11, stride=4),
-        "conv-9": conv(224, 3, 64, 11, stride=4, padding=2),
-        "conv-10": conv(227, 3, 64, 11, stride=4, padding=2),
-        "conv-11": conv(224, 3, 96, 11, stride=4),
-        "conv-12": conv(224, 3, 64, 7, stride=2, padding=3),
-        "conv-13": {"padding": next(p for p in range(9) if side(nn.Conv2d(1, 1, 7, padding=p), 50) == 50)},
         "conv-14": {"padding": next(p for p in range(9) if side(nn.Conv2d(1, 1, 5, 2, p), 32) == 16)},
-        "conv-15": {"shape": tuple(nn.Conv2d(3, 6, kernel_size=5)(empty(2, 3, 32, 32)).shape)},
-        "conv-16": {"shape": tuple(nn.Conv2d(3, 64, kernel_size=11).weight.shape)},
-        "conv-17": {"layers": len(chain) - 1},
-        "conv-18": {"width": side(nn.Conv2d(1, 1, 3, dilation=2), 32)},
-        "conv-19": {"length": nn.Conv2d(3, 1, 5).weight.numel()},
         "conv-20": volume(nn.Conv2d(3, 16, 3, 2, 1), 640, 480, 3),
         "conv-23": {"length": nn.Flatten()(empty(1, 3, 32, 32)).shape[1]},
         "conv-24": {"features": recap(empty(1, 1, 28, 28)).shape[1]},
-        "conv-25": conv(56, 64, 32, 1),
-        "pool-2": pool(55, 96, 3, 2),
-        "pool-4": pool(224, 64, 2, 2),
         "pool-5": pool(227, 64, 2, 2),
-        "pool-6": pool(13, 256, 3, 2),
         "pool-7": {"width": side(nn.MaxPool2d(3), 27)},
-        "pool-8": pool(112, 64, 3, 2, 1),
-        "pool-10": {"features": nn.AdaptiveAvgPool2d(1)(empty(1, 512, 7, 7)).numel()},
-        "pool-11": pool(28, 6, 2, 2),
-        "field-1": {"pixels": seen((3,), (3,))},
-        "field-2": {"pixels": seen((3,), (3,), (3,))},
-        "field-3": {"layers": next(n for n in range(1, 200) if seen(*[(3,)] * n) >= 224)},
-        "field-4": {"pixels": seen(*[(5,)] * 5)},
         "field-5": {"pixels": seen((3, 2), (3,))},
-        "field-6": {"pixels": seen((7, 2), (3, 2))},
-        "field-7": {"pixels": seen((11, 4), (3, 2))},
         "field-8": {"pixels": seen((11, 4), (3, 2), (5,), (3, 2), (3,), (3,), (3,), (3, 2))},
         "field-9": {"pixels": seen(*vgg_layers())},
         "field-10": {"pixels": seen((3,))},
-        "field-11": {"pixels": seen((3, 1, 1), (3, 1, 2), (3, 1, 4))},
-        "field-12": {"pixels": seen(*[(3, 2)] * 4)},
         "nets-32": {"pixels": seen((7, 2), (3, 2), (3,))},
         "nets-40": dense_positions(480, 320),
         "nets-1": {"features": lenet(empty(1, 1, 32, 32)).shape[1]},
         "nets-14": {"factor": empty(128, 28, 28).numel() / empty(64, 56, 56).numel()},
-        "nets-18": {"width": features(empty(1, 3, 224, 224)).shape[-1]},
         "nets-20": {"height": photo["height"], "width": photo["width"]},
-        "nets-31": {"neurons": nn.Conv2d(3, 96, 11, stride=4)(empty(1, 3, 227, 227)).numel()},
     }
 
 
@@ -210,42 +161,15 @@ def counts() -> dict[str, Answer]:
         x = layer(x)
         row_values += x.numel()
     deep = [name for name, m in models.resnet101().named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    new_head = models.alexnet(num_classes=4)
-    vgg_convs = [layer for layer in vgg16.modules() if isinstance(layer, nn.Conv2d)]
     answers = {
-        "pool-3": count(nn.MaxPool2d(3, 2)),
         "params-1": count(nn.Conv2d(3, 10, 5)),
-        "params-2": count(nn.Conv2d(3, 96, 11)),
-        "params-3": count(alexnet.features[0]),
-        "params-4": count(nn.Conv2d(1, 32, 3)),
-        "params-5": count(full),
-        "params-6": vgg_convs[0].weight.numel(),
-        "params-7": count(next(c for c in vgg_convs if (c.in_channels, c.out_channels) == (128, 256))),
-        "params-8": count(nn.Conv2d(64, 32, 1)),
-        "params-9": count(alexnet.classifier[1]),
         "params-10": vgg16.classifier[0].weight.numel(),
         "params-11": count(nn.Conv2d(96, 256, 5, groups=2)),
         "params-12": count(depthwise),
-        "params-13": count(depthwise, pointwise),
-        "params-15": linears(3072, 100, 10),
-        "params-16": count(resnet18.layer1[0].conv1),
-        "params-17": count(models.vgg19()) - count(vgg16),
-        "params-18": sum(p.numel() for name, p in vgg16.named_parameters() if name.endswith("bias")),
         "cost-1": macs(nn.Conv2d(3, 10, 5, padding=2), 3, 32, 32),
-        "cost-2": macs(vgg_convs[0], 3, 224, 224),
-        "cost-3": macs(vgg_convs[1], 64, 224, 224),
-        "cost-4": macs(nn.Conv2d(64, 32, 1), 64, 56, 56),
-        "cost-5": macs(alexnet.features[0], 3, 224, 224),
-        "cost-6": vgg_convs[0](empty(1, 3, 224, 224)).nbytes / MIB,
-        "cost-7": resnet18.conv1(empty(32, 3, 224, 224)).nbytes / MIB,
         "cost-9": macs(full, 32, 66, 66) // macs(full, 32, 34, 34),  # 64 x 64 and 32 x 32 places
-        "cost-10": sum(p.nbytes for p in vgg16.parameters()) / MIB,
-        "cost-11": macs(nn.Linear(4096, 4096), 4096),
         "cost-12": macs(full, 32, 16, 16) / (macs(depthwise, 32, 16, 16) + macs(pointwise, 32, 14, 14)),
         "cost-13": round(row_values / 1e6, 2) * 4,
-        "nets-2": lenet,
-        "nets-4": 100 * count(alexnet.classifier) / count(alexnet),
-        "nets-5": nn.Conv2d(96, 256, 5, groups=2).weight.shape[1],
         "nets-7": "first linear layer" if largest is first_linear else "another",
         "nets-8": "first convolutions" if set(first_maps) == stem_maps else "elsewhere",
         "nets-9": weights(resnet18.layer1[0].modules()),
@@ -254,13 +178,9 @@ def counts() -> dict[str, Answer]:
         "nets-12": sum("downsample" not in name for name in deep),
         "nets-13": len(["first", *["convolution"] * 2 * 9 * 3, "last"]),
         "nets-23": count(nn.Conv2d(240, 240, 1, groups=3, bias=False)),
-        "nets-25": linears(28 * 28, 10),
         "nets-26": min(range(1, 400), key=lambda hidden: abs(linears(784, hidden, 10) - lenet)),
-        "batchnorm-3": count(nn.BatchNorm2d(64)),
         "transfer-1": linears(4096, 4),
         "transfer-2": linears(9216, 4096, 512, 4),
-        "transfer-8": linears(512, 4),
-        "transfer-9": 100 * count(new_head.classifier[-1]) / count(new_head),
         "transfer-10": linears(4096, 5) - linears(4096, 4),
     }
     convolutions, fully_connected = (
@@ -271,7 +191,6 @@ def counts() -> dict[str, Answer]:
     assert 4.0e9 < work["ResNet-50"] < 4.2e9 and 0.70e9 < work["AlexNet"] < 0.72e9
     stack = [nn.Conv2d(64, 64, 3, bias=False) for _ in range(3)]
     return {question_id: {field_of(question_id): value} for question_id, value in answers.items()} | {
-        "nets-3": {"convolutions": convolutions, "linear": fully_connected},
         "nets-41": {
             "kernel": 7,
             "filters": (dense := nn.Conv2d(512, vgg16.classifier[0].out_features, 7, bias=False)).weight.shape[0],
@@ -290,11 +209,6 @@ def field_of(question_id: str) -> str:
 
 def statements() -> dict[str, Answer]:
     """What has to be run with real numbers."""
-    part = torch.tensor([[1.0, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]])[None]
-    x = torch.zeros(1, 1, 32, 32, requires_grad=True)
-    F.conv2d(x, torch.ones(1, 1, 5, 5), stride=4).sum().backward()
-    assert x.grad is not None
-    unread = int((x.grad[0, 0].sum(dim=0) == 0).sum())
     point, kernel = torch.zeros(1, 1, 3, 3), torch.arange(9.0).reshape(1, 1, 3, 3)
     point[..., 0, 0] = 1  # one bright pixel in the corner: what of the kernel does it meet?
 
@@ -310,31 +224,11 @@ def statements() -> dict[str, Answer]:
     assert frozen.running_mean is not None
     by_running = (images - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + norm.eps).sqrt()
     uses_running = torch.allclose(norm.eval()(images), by_running, atol=1e-5)
-    column = torch.tensor([[2.0], [4.0], [6.0], [8.0]], dtype=torch.float64)
-    scaled = nn.BatchNorm1d(1, eps=1e-12, dtype=torch.float64)
-    normed = scaled(column)[-1].item()
-    nn.init.constant_(scaled.weight, 2.0)
-    nn.init.constant_(scaled.bias, 3.0)
-    spread = scaled(column)
-    maps, single = empty(32, 64, 56, 56), torch.tensor([7.0])
-    lone = (single - single.mean()) / (single.var(correction=0) + 1e-5).sqrt()
+    maps = empty(32, 64, 56, 56)
 
-    weight = nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    (2.0 * weight).backward()
-    optimizer.step()
-    schedule = ReduceLROnPlateau(optimizer, factor=0.1, patience=0)
-    for _ in range(3):  # the first error is the best so far, the next two are no better
-        schedule.step(1.0)
     slope = torch.zeros(1, requires_grad=True), torch.full((1,), -3.0, requires_grad=True)
     (torch.sigmoid(slope[0]) + torch.relu(slope[1])).backward()
-    kept = nn.Dropout(0.2)(torch.ones(1000)).unique().tolist()
-    steps = len(DataLoader(range(1350), batch_size=32))  # type: ignore[arg-type]  # a range is dataset enough
     share = torch.tensor([0.9, *[0.1 / 3] * 3], dtype=torch.float64)  # of the four answers, the right one first
-    errors = {2012: 16.4, 2013: 11.7, 2014: 6.7, 2015: 3.6, 2016: 3.0, 2017: 2.3}
-    rate = 0.001
-    for _ in range(8 - 1):
-        rate /= 2
     gain = nn.init.calculate_gain("relu")
     photo = torch.from_numpy(np.zeros((400, 600, 3), dtype=np.uint8)).permute(2, 0, 1)  # rows, columns, channels
     pooled = F.avg_pool2d(F.avg_pool2d(torch.zeros(1, 1, 28, 28).index_fill_(3, torch.tensor(8), 1.0), 2), 2)
@@ -344,11 +238,6 @@ def statements() -> dict[str, Answer]:
     for _ in range(400):
         velocity = 0.9 * velocity + 1
     share_of_wrong = torch.distributions.Binomial(1000, torch.tensor(0.1, dtype=torch.float64)).stddev / 1000
-    idle = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(idle, T_max=100)
-    for _ in range(25):
-        idle.step()
-        cosine.step()
     dead = nn.Parameter(torch.tensor(-1.0))
     torch.relu(dead * 1.0).backward()
     summed = nn.Parameter(torch.tensor(0.0))
@@ -363,15 +252,11 @@ def statements() -> dict[str, Answer]:
         "conv-27": {"sum": int(torch.relu(torch.tensor([-3.0, 0, 2, 5])).sum())},
         "nets-33": {"first": int(heat[0]), "second": int(heat[1])},
         "nets-34": {"percent": 100 * torch.tensor([2.0, 1, 0], dtype=torch.float64).softmax(0)[0].item()},
-        "nets-35": {"exponent": int(math.log2(math.prod(2 for _block in range(27 - 1))))},
-        "nets-36": {"with_shortcuts": chained(nn.Identity(), 10), "exponent": round(math.log10(chained(None, 10)))},
         "nets-37": {"first": int(once[0, 0, 0].argmax()), "second": int(pooled[0, 0, 0].argmax())},
-        "nets-43": {"position": F.channel_shuffle(torch.arange(8.0).view(1, 8, 1, 1), 2).flatten().tolist().index(5)},
         "nets-44": {"days": datetime.timedelta(minutes=50) * 8000 / 100 / datetime.timedelta(days=1)},
         "training-23": {"points": 100 * share_of_wrong.item()},
         "training-24": {"step": 0.1 * velocity.item()},
         "training-25": {"lr": explodes_above()},
-        "training-27": {"lr": cosine.get_last_lr()[0]},
         "training-28": {"change": int(0.1 * gradient(dead))},
         "training-31": {"label": sorted(["dog", "bike", "person", "cat"]).index("dog")},
         "training-33": {"gradient": int(gradient(summed))},
@@ -380,49 +265,28 @@ def statements() -> dict[str, Answer]:
         "transfer-18": {"percent": round(100 * (torch.linalg.eigvalsh(spread_of)[-2:].sum() / 10).item())},
         "transfer-19": {"cosine": F.cosine_similarity(two[0], two[1], dim=0).item()},
         "transfer-20": {"iou": torchvision.ops.box_iou(*boxes).item()},
-        "conv-21": {"columns": unread},
         "conv-22": {"flips": F.conv2d(point, kernel).item() != kernel[0, 0, 0, 0].item()},
-        "pool-1": {"values": tuple(F.max_pool2d(part, 2).flatten().tolist())},
-        "pool-9": {"values": tuple(F.avg_pool2d(part, 2).flatten().tolist())},
         "nets-17": {"points": 26.2 - 16.4, "percent": 100 - 100 * 16.4 / 26.2},
         "nets-21": {"std": gain / math.sqrt(nn.Conv2d(64, 64, 3).weight[0].numel())},
-        "nets-24": {"year": next(year for year, error in errors.items() if error < 5.1)},
         "nets-29": {"percent": 100 * 995 / 1000},
-        "batchnorm-1": {"shape": tuple(torch.zeros(32, 100).mean(dim=0).shape)},
         "batchnorm-2": {"means": len(list(nn.BatchNorm2d(64).buffers())[0]), "numbers": maps[:, 0].numel()},
         "batchnorm-4": {"statistics": "running" if uses_running else "others"},
-        "batchnorm-5": {"value": normed},
-        "batchnorm-6": {"value": lone.item()},
         "batchnorm-7": {
             "layer": maps.mean(dim=(1, 2, 3)).numel(),
             "instance": maps.mean(dim=(2, 3)).numel(),
             "group": maps.reshape(32, 32, -1).mean(dim=2).numel(),
         },
-        "batchnorm-8": {"mean": spread.mean().item(), "std": spread.std(correction=0).item()},
         "batchnorm-9": {"changes": changed},
-        "training-1": {"train": 1500 * 9 // 10, "val": 1500 // 10, "per_class": len(range(0, 1500, 4))},
-        "training-2": {"steps": steps},
-        "training-3": {"steps": 10 * steps},
         "training-4": {"percent": 100 * torch.softmax(torch.zeros(4), 0)[0].item()},
         "training-5": {"loss": F.cross_entropy(torch.zeros(1, 4), torch.tensor([0])).item()},
-        "training-6": {"loss": F.cross_entropy(torch.zeros(1, 1000), torch.tensor([0])).item()},
-        "training-7": {"units": round(1000 / kept[-1])},  # the mean stays 1: what is kept is larger by as much
-        "training-8": {"factor": kept[-1]},
         "training-9": {"p": 1 - 0.8},
         "training-11": {"value": TF.normalize(torch.ones(1, 1, 1), [0.485], [0.229]).item()},
-        "training-12": {"weight": weight.item()},
-        "training-13": {"lr": optimizer.param_groups[0]["lr"]},
         "training-14": {"sigmoid": gradient(slope[0]), "relu": gradient(slope[1])},
-        "training-15": {"image": empty(3, 32, 32).numel(), "channel": empty(3, 32, 32).mean(dim=(1, 2)).numel()},
-        "training-16": {"crops": 5 * len(TF.ten_crop(torch.zeros(3, 40, 40), [32, 32]))},
-        "training-19": {"value": torch.tanh(torch.tensor(1.0)).item()},
-        "training-20": {"percent": 100 - 24 / 3},
         "training-21": {"std": gain / math.sqrt(nn.Conv2d(128, 64, 3).weight[0].numel())},
         "transfer-7": {"stay": torch.equal(frozen.running_mean, torch.zeros(3))},
         "transfer-11": {"kept": 1350, "not_kept": sum(1350 for _ in range(20))},
         "transfer-14": {"barrier": (90 + 80) // 2 - 40},
         "transfer-16": {"percent": 100 * share.square().sum().item()},
-        "transfer-17": {"lr": 1e6 * rate},
     }
 
 
@@ -477,7 +341,7 @@ def same(ours: object, theirs: object) -> bool:
 def test_the_keys_agree() -> None:
     key = second_key()
     assert set(key) == set(BANK), "every question needs a second answer, computed here or typed with its source"
-    assert len(key) - len(TYPED) >= 130
+    assert len(key) - len(TYPED) >= 70
     wrong = []
     for question_id, q in BANK.items():
         ours = key[question_id]
