@@ -36,9 +36,9 @@ TRAIN, SIDE, UNITS = 3_000, 14, 64  # images, px, numbers between layers
 RECIPE: dict[str, Any] = {
     "optimiser": "SGD", "batch": 128, "learning rate": 0.05, "momentum": 0.9, "weight decay": 1e-4, "patience": 8,
     "falls": 2, "most epochs": 150, "warm-up": 120,
-    "schedule": "The learning rate rises over the first 120 steps, which deep plain networks need most. When the training "
-    "error has not improved for 8 epochs, it is divided by 10; after two such falls, the third time ends the run. No "
-    "augmentation.",
+    "schedule": "The learning rate rises over the first 120 steps, which deep plain networks need most. When the "
+    "training error has not improved for 8 epochs, it is divided by 10; after two such falls, the third time ends the "
+    "run. No augmentation.",
 }  # fmt: skip
 NETS = {"plain-8": (8, False), "plain-32": (32, False), "ResNet-8": (8, True), "ResNet-32": (32, True)}
 GRADIENT_STEPS = (0, 1, 5, 20, 100)
