@@ -15,7 +15,7 @@ import pytest
 from helpers import experiments
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "06_training_recipe.ipynb"
-STORED = ("augmentation",)
+STORED = ("augmentation", "dropout")
 TEST = "test error, %"
 
 
@@ -110,6 +110,16 @@ def test_augmentation_hurts_after_twelve_epochs_and_helps_after_96() -> None:
     assert {run[2] for run in results.of("nothing", "training error, %")} == {0.0}, "knows its images after 36 epochs"
     for name in results.settings:  # it has converged: the second half brings less than half a point
         assert abs(mean(results, name, "validation error, %", 4) - mean(results, name, "validation error, %")) < 0.5
+
+
+def test_dropout_costs_after_twelve_epochs_and_gains_after_100() -> None:
+    results, said = experiments.load("06_dropout"), text("nb06-121")
+    errors = {name: results.last(name, TEST) for name in results.settings}
+    for name, values in errors.items():
+        assert f"{statistics.mean(values):.1f}" in said, name
+    for dropped in ("hidden 0.5", "input 0.2, hidden 0.5"):
+        assert min(errors[f"12 epochs, {dropped}"]) > max(errors["12 epochs, none"]), "every seed against every seed"
+        assert max(errors[f"100 epochs, {dropped}"]) < min(errors["100 epochs, none"])
 
 
 @pytest.mark.parametrize(
