@@ -263,11 +263,14 @@ def top_patches(
     """
     model = unwrapped(model)
     found: dict[int, list[tuple[Patch, tuple[float, ...]]]] = {channel: [] for channel in channels}
+    rows: dict[torch.Size, dissect.Row] = {}  # by the size of the image
     for number, image in enumerate(images):
         _check_single(image)
         for scale in scales:
             scaled = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True) if scale != 1 else image
-            row = dissect.layers(model, tuple(scaled.shape[1:])).find(node)
+            if scaled.shape not in rows:
+                rows[scaled.shape] = dissect.layers(model, tuple(scaled.shape[1:])).find(node)
+            row = rows[scaled.shape]
             if row.axes is None or row.whole_image or None in (row.axes[0].size, row.axes[1].size):
                 raise ValueError(f"What a unit of {node!r} sees is {row.receptive_field}: it has no patches.")
             maps = feature_maps(model, scaled, node)[0]
