@@ -416,7 +416,7 @@ def test_channels_say_their_means() -> None:
     pixels = torch.stack([torch.full((4, 4), value, dtype=torch.uint8) for value in (10, 20, 30)])
     figure = plotting.channels(pixels, title="grey")
     assert [axis.get_title() for axis in figure.axes] == [
-        "the picture",
+        "the image",
         "red: mean 10",
         "green: mean 20",
         "blue: mean 30",

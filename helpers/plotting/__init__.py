@@ -294,11 +294,11 @@ def prediction(image: np.ndarray, probabilities: Sequence[float], classes: Seque
 
 
 def channels(pixels: Tensor, *, title: str = "") -> Figure:
-    """A colour picture ``(3, H, W)`` uint8 beside its red, green and blue values in grey."""
-    figure, axes = tiles(4, 4, width=2.5, height=2.8, title=title)
+    """A colour image ``(3, H, W)`` uint8 beside its red, green and blue values in grey."""
     values = pixels.cpu().numpy()
+    figure, axes = tiles(4, 4, width=2.5, height=0.3 + 2.5 * values.shape[1] / values.shape[2], title=title)
     axes[0].imshow(values.transpose(1, 2, 0))
-    axes[0].set_title("the picture", fontsize=TEXT)
+    axes[0].set_title("the image", fontsize=TEXT)
     means = [f"{name}: mean {plane.mean():.0f}" for name, plane in zip(("red", "green", "blue"), values, strict=True)]
     for axis, plane, mean in zip(axes[1:], values, means, strict=True):
         axis.imshow(plane, cmap="gray", vmin=0, vmax=255)
