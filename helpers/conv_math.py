@@ -133,25 +133,6 @@ def outputs_using(
     return tuple(cell for cell in range(count) if pixel + padding - cell * stride in taps)
 
 
-def padding_for(
-    size: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, goal: str = "exact"
-) -> tuple[int, ...]:
-    """Every padding from 0 to d(k - 1) that reaches the ``goal``; empty where none does.
-
-    Goal "exact": the windows end on the last pixel, nothing is dropped. Goal "same": the output is ceil(n / s).
-
-    >>> padding_for(32, 5, stride=2), padding_for(32, 5, stride=2, goal="same"), padding_for(33, 5, stride=2)
-    ((), (2,), (0, 1, 2, 3, 4))
-    """
-    if goal not in ("exact", "same"):
-        raise ValueError(f"goal is {goal!r}; it can be 'exact' (nothing dropped) or 'same' (output ceil(n / s))")
-    span = _window(kernel_size, stride, dilation)
-    fitting = [p for p in range(span) if _integer("size", size, least=1) + 2 * p >= span]
-    if goal == "exact":
-        return tuple(p for p in fitting if (size + 2 * p - span) % stride == 0)
-    return tuple(p for p in fitting if (size + 2 * p - span) // stride + 1 == -(-size // stride))
-
-
 def parameter_count(
     in_channels: int, out_channels: int, kernel_size: Pair, *, groups: int = 1, bias: bool = True
 ) -> int:
@@ -243,7 +224,7 @@ def pads(kernel_size: int, stride: int, padding: int | str, dilation: int) -> tu
         if stride != 1:
             raise InvalidSetting(
                 f"padding 'same' needs stride 1, got stride {stride}",
-                "set the stride to 1, or pass the padding as a number (conv_math.padding_for finds it)",
+                "set the stride to 1, or pass the padding as a number",
             )
         total = dilation * (kernel_size - 1)
         return total // 2, total - total // 2

@@ -165,27 +165,6 @@ def test_a_pixel_in_the_middle_is_read_nine_times_by_3x3_and_its_window_moves_ba
     assert conv_math.outputs_using(6, 7, 3, stride=3) == ()
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 5), st.integers(1, 3))
-def test_padding_for_lists_all_and_only_the_paddings_that_reach_the_goal(n, k, s, d):
-    def reached(padding: int) -> tuple[bool, bool]:
-        size = our_size(conv_math.output_size, n, k, stride=s, padding=padding, dilation=d)
-        return size is not None and (n + 2 * padding - d * (k - 1) - 1) / s % 1 == 0, size == -(-n // s)
-
-    candidates = [(p, *reached(p)) for p in range(d * (k - 1) + 1)]
-    exact, same = (tuple(row[0] for row in candidates if row[goal]) for goal in (1, 2))
-    assert conv_math.padding_for(n, k, stride=s, dilation=d) == exact
-    assert conv_math.padding_for(n, k, stride=s, dilation=d, goal="same") == same
-
-
-def test_f5_s2_whatever_fits():
-    assert conv_math.padding_for(32, 5, stride=2) == ()  # an even size never fits exactly
-    assert conv_math.padding_for(32, 5, stride=2, goal="same") == (2,)
-    assert conv_math.padding_for(33, 5, stride=2) == (0, 1, 2, 3, 4)
-    with pytest.raises(ValueError, match="goal is 'half'; it can be 'exact' .* or 'same'"):
-        conv_math.padding_for(32, 5, goal="half")
-
-
 # ---- parameters, MACs, activations -------------------------------------------------------------------------------
 
 

@@ -123,10 +123,12 @@ def report(folder: Path, failure: str = "") -> str:
 
 
 def write_html(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook as a page that any browser opens; pictures are inside."""
+    """Write the notebook as a page that any browser opens; pictures are inside, those of the widgets too."""
     from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
-    exporter = HTMLExporter()
+    kinds = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain"]
+    exporter = HTMLExporter(config=Config({"NbConvertBase": {"display_data_priority": kinds}}))
     exporter.log.setLevel("ERROR")
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
     path.write_text(page, encoding="utf-8")

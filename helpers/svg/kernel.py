@@ -25,7 +25,7 @@ def kernel_picture(
 ) -> svg.Picture:  # fmt: skip
     """``weights`` ``(3, 3)``, whole, slid over ``pixels`` ``(H, W)`` in 0..255 without padding; the sum of ``at``.
 
-    A kernel whose weights add up to 0 gives positive and negative numbers: blue below zero, white zero, red above.
+    A kernel whose weights add up to 0 gives positive and negative numbers: blue below zero, white zero, orange above.
     With ``relu`` what is negative becomes 0.
     """
     numbers, sheet, right = pixels.astype(float), svg.Sheet(font_px), svg.WIDTH - 1.2 * font_px - SIDE
@@ -87,7 +87,7 @@ def _scale(out: np.ndarray, signed: bool, relu: bool) -> str:
     top = svg.number(round(float(np.abs(out).max())))
     if relu:
         return f"in grey: 0 black, {top} white"
-    return f"in colours: −{top} blue, 0 white, {top} red"
+    return f"in colours: −{top} blue, 0 white, {top} orange"
 
 
 def _colours(out: np.ndarray, signed: bool, relu: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from helpers.svg import Picture
 from helpers.svg.kernel import KERNELS, kernel_picture
-from helpers.widgets.explorer import Explorer, State, choice, columns, labelled, player, slider
+from helpers.widgets.explorer import Explorer, State, choice, columns, slider
 
 OWN = "your own"
 WEIGHTS = tuple(f"w{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3))  # w11 is top left
@@ -30,21 +30,19 @@ class KernelExplorer(Explorer):
         controls = {
             "image": choice("image", {name: name for name in images}),
             "kernel": choice("kernel", {name: name for name in (*KERNELS, OWN)}),
-            "row": slider("window: row"),
-            "column": slider("window: column"),
-            "relu": widgets.Checkbox(**labelled("then ReLU")),
-            "divisor": widgets.BoundedIntText(value=1, min=1, max=100, **labelled("divided by")),
+            "row": slider("row"),
+            "column": slider("column"),
+            "relu": widgets.Checkbox(description="then ReLU", indent=False),
+            "divisor": widgets.BoundedIntText(value=1, min=1, max=100, layout=small),
         }
-        moving = widgets.HBox([player(controls["column"]), controls["column"]])
         grid = [widgets.HBox([boxes[name] for name in WEIGHTS[row : row + 3]]) for row in (0, 3, 6)]
-        left = [controls[name] for name in ("image", "kernel", "row")]
-        rows = [columns([*left, moving], [*grid, controls["divisor"], controls["relu"]])]
-        super().__init__(controls | boxes, rows, draw=self._drawn, font_px=font_px)
+        last = widgets.HBox([widgets.Label("divided by"), controls["divisor"], controls["relu"]])
+        menus = [controls[name] for name in ("image", "kernel", "row", "column")]
+        super().__init__(controls | boxes, [columns(menus, [*grid, last])], draw=self._drawn, font_px=font_px)
         self.state = state
 
     def _load(self, state: State) -> None:
-        start: dict[str, Any] = {"image": next(iter(self._images)), "kernel": "Sobel x"}
-        wanted = self._checked(state, start)
+        wanted = self._checked(state, {"image": next(iter(self._images)), "kernel": "Sobel x"})
         wanted = _weights(wanted["kernel"]) | wanted
         height, width = self._images[wanted["image"]].shape
         self.controls["image"].value = wanted["image"]
@@ -73,5 +71,5 @@ class KernelExplorer(Explorer):
 
 def _weights(kernel: str) -> dict[str, int]:
     """The settings that a kernel of the menu stands for; none for one's own."""
-    weights, divisor = KERNELS.get(kernel, ((), 1))
-    return {**dict(zip(WEIGHTS, weights, strict=False)), **({"divisor": divisor} if weights else {})}
+    weights, divisor = KERNELS.get(kernel, ((), None))
+    return dict(zip(WEIGHTS, weights, strict=False)) | ({"divisor": divisor} if divisor else {})
