@@ -69,15 +69,14 @@ def _draw(sheet: svg.Sheet, block: Block, x: float, unit: float) -> float:
     end = y + 2.6 * em
     sheet.segment(x, y + BAR * em, x, end + 3.2 * em, stroke=svg.MUTED, line=2)
     if block.shortcut:
-        side = x - max(half) - 1.1 * em
+        side, red = x - max(half) - 1.1 * em, svg.VERMILION
         way = [(x - half[0], start), (side, start), (side, end), (x - 0.7 * em, end)]
-        sheet.polyline(way, stroke=svg.VERMILION, line=3)
-        sheet.polygon([(x - 1.2 * em, end - 6), (x - 0.6 * em, end), (x - 1.2 * em, end + 6)], fill=svg.VERMILION)
-        middle, red = (start + end) / 2, svg.VERMILION
-        sheet.text(side - 0.3 * em, middle, block.shortcut, size=sheet.small, fill=red, anchor="end")
-        sheet.circle(x, end, 0.6 * em, fill=svg.PAPER, stroke=svg.VERMILION)
-        sheet.segment(x - 0.35 * em, end, x + 0.35 * em, end, stroke=svg.VERMILION, line=2)
-        sheet.segment(x, end - 0.35 * em, x, end + 0.35 * em, stroke=svg.VERMILION, line=2)
+        sheet.polyline(way, stroke=red, line=3)
+        sheet.polygon([(x - 1.2 * em, end - 6), (x - 0.6 * em, end), (x - 1.2 * em, end + 6)], fill=red)
+        sheet.text(side - 0.3 * em, (start + end) / 2, block.shortcut, size=sheet.small, fill=red, anchor="end")
+        sheet.circle(x, end, 0.6 * em, fill=svg.PAPER, stroke=red)
+        for dx, dy in ((0.35 * em, 0), (0, 0.35 * em)):
+            sheet.segment(x - dx, end - dy, x + dx, end + dy, stroke=red, line=2)
         sheet.text(x + em, end + 0.35 * em, "F(x) + x", size=sheet.small)
     if block.end:
         sheet.text(x + em, end + 1.9 * em, block.end, size=sheet.small)
@@ -91,9 +90,8 @@ def _maps(sheet: svg.Sheet, x: float, y: float, half: float, words: str) -> None
 
 
 def _in_words(block: Block) -> str:
-    parts = [f"{block.maps[0]} maps"]
-    for words, count in zip(block.layers, block.maps[1:], strict=True):
-        parts.append(f"{words.replace(chr(10), ' ')}: {count} maps")
+    layers = [" ".join(words.split()) for words in block.layers]
+    parts = [f"{block.maps[0]} maps", *(f"{w}: {n} maps" for w, n in zip(layers, block.maps[1:], strict=True))]
     shortcut = f", the input added ({block.shortcut})" if block.shortcut else ", no shortcut"
     return f"{block.title}: {'; '.join(parts)}{shortcut}{f', {block.end}' if block.end else ''}."
 

@@ -89,7 +89,10 @@ def train(depth: int, residual: bool, seed: int, train_data: Pair, test_data: Pa
     optimizer = torch.optim.SGD(
         model.parameters(), lr=rate, momentum=RECIPE["momentum"], weight_decay=RECIPE["weight decay"], foreach=True
     )
-    training, test, falls, best, since, steps = [], [], [], 100.0, 0, 0
+    training: list[float] = []
+    test: list[float] = []
+    falls: list[int] = []
+    best, since, steps = 100.0, 0, 0
     for epoch in range(1, RECIPE["most epochs"] + 1):
         wrong, model = 0, model.train()
         for chosen in torch.randperm(len(x)).split(RECIPE["batch"]):
