@@ -45,8 +45,8 @@ def kernel_picture(
     lines += [f"/ {divisor} = {svg.number(answers[at])}"] * (divisor != 1) + [f"ReLU: {svg.number(out[at])}"] * relu
     for number, line in enumerate(lines, start=1):
         sheet.y += 1.4 * font_px
-        look = {"fill": svg.BLUE, "bold": True} if number == len(lines) else {}
-        sheet.text(sheet.left, sheet.y, line, mono=True, **look)
+        last = number == len(lines)
+        sheet.text(sheet.left, sheet.y, line, mono=True, fill=svg.BLUE if last else svg.INK, bold=last)
     bottom, sheet.y = sheet.y, below
     sheet.lines(words, x=right, size=sheet.small, fill=svg.MUTED)
     sheet.y = max(bottom, sheet.y)
