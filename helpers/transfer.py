@@ -78,11 +78,6 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
     return 100 * (predicted.cpu() == labels.cpu()).float().mean().item()
 
 
-def agreement(first: Tensor, second: Tensor) -> float:
-    """Percent of examples for which two networks say the same, right or wrong; scores ``(N, classes)`` each."""
-    return accuracy(first, second.argmax(dim=1))
-
-
 # --- classifiers on features that were computed once ------------------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ _ELSEWHERE = {  # file: figures that are found here too, loaded when they are as
     "networks": ("weights_against_work", "cumulative", "shares"),
     "recipe": (
         "activation_functions", "by_depth", "descents", "norm_axes", "histograms", "gallery",
-        "learning_rates", "picture_map", "diagram",
+        "learning_rates", "picture_map",
     ),
 }  # fmt: skip
 
@@ -318,8 +318,9 @@ def maps(
     for axis, (name, values) in zip(axes, named.items(), strict=False):
         pixels = values.detach().cpu().float().numpy()
         small, top = pixels.ndim == 2 and pixels.size <= 25, np.abs(pixels).max() or 1
-        diverging = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed and (small or pixels.min() < 0) else {}
-        axis.imshow(pixels, interpolation="nearest", **(diverging or {"cmap": "gray"}))
+        diverging = signed and (small or pixels.min() < 0)
+        look: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if diverging else {"cmap": "gray"}
+        axis.imshow(pixels, interpolation="nearest", **look)
         for (row, column), number in np.ndenumerate(pixels) if diverging and small else ():
             ink = "white" if abs(number) > 0.7 * top else "black"
             words = f"{round(float(number), 2) + 0:g}"

@@ -16,7 +16,7 @@ from helpers.loaders import as_image
 from helpers.plotting import MOST_CLASSES, RED, TEXT, TITLE, finish, legend_below, look, new_figure, tiles, with_alt
 from helpers.plotting.figure import Figure, label, label_all
 from helpers.plotting.runs import bands
-from helpers.svg import BLUE, BLUE_TINT, ORANGE
+from helpers.svg import BLUE, ORANGE
 
 if TYPE_CHECKING:
     from helpers.activations.statistics import Layer
@@ -207,33 +207,6 @@ def picture_map(points: Tensor, images: Tensor, labels: Tensor, classes: Sequenc
     axis.set(xlim=x_limits, ylim=y_limits, xticks=[], yticks=[])
     said = f"{len(spots)} small pictures laid out by their features, framed by class: {', '.join(classes)}"
     return with_alt(figure, f"{title}. {said}.")
-
-
-def diagram(
-    boxes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str, str]], *, title: str = ""
-) -> Figure:
-    """Named ``boxes`` at their places (x, y), joined by ``arrows`` (from, to, what is said on the arrow).
-
-    x and y count columns and rows of boxes. ValueError for an arrow to a box that is not there.
-    """
-    if missing := [name for first, second, _ in arrows for name in (first, second) if name not in boxes]:
-        raise ValueError(f"There is no box {missing[0]!r}; there are {', '.join(boxes)}.")
-    x, y = zip(*boxes.values(), strict=True)
-    width, height = 2.2 * (max(x) - min(x) + 1), 1.3 * (max(y) - min(y) + 1) + 0.6
-    figure, ((axis,),) = new_figure(width, height, title=title)
-    axis.axis("off")
-    axis.set(xlim=(min(x) - 0.5, max(x) + 0.5), ylim=(min(y) - 0.6, max(y) + 0.6))
-    for first, second, word in arrows:
-        (x1, y1), (x2, y2) = boxes[first], boxes[second]
-        arrow = {"arrowstyle": "-|>", "color": "0.25", "lw": 1.8, "shrinkA": 34, "shrinkB": 36}
-        axis.annotate("", (x2, y2), (x1, y1), arrowprops=arrow)
-        middle = ((x1 + x2) / 2, (y1 + y2) / 2)
-        axis.annotate(word, middle, (0, 7), textcoords="offset points", ha="center", fontsize=TEXT)
-    for name, place in boxes.items():
-        frame = {"boxstyle": "round,pad=0.5", "facecolor": BLUE_TINT, "edgecolor": BLUE}
-        axis.annotate(name, place, ha="center", va="center", fontsize=TEXT, bbox=frame)
-    said = "; ".join(f"{first}, {word or 'to'}: {second}" for first, second, word in arrows)
-    return with_alt(figure, f"{title}. Boxes and arrows: {' '.join(said.split())}.")
 
 
 # ---- names of last term, which students' older copies call ---------------------------------------------------------
