@@ -431,3 +431,14 @@ def test_figures_of_other_peoples_photos(tmp_path: Path) -> None:
     batch = loaders.one_picture(path, size=16)
     figure = plotting.prediction(loaders.as_image(batch), torch.tensor([0.2, 0.5, 0.3]), CLASSES)
     assert figure.axes[0].images[0].get_array()[0, 0].tolist() == pytest.approx([1, 0, 0], abs=1e-5)
+
+
+def test_signed_maps_have_white_at_zero_and_kernels_their_numbers() -> None:
+    kernel, answers, photo = torch.tensor([[-2.0, 0], [0, 1]]), torch.linspace(-3, 1, 64).view(8, 8), torch.rand(8, 8)
+    axes = plotting.maps({"kernel": kernel, "answers": answers, "photo": photo}, signed=True).axes
+    (first,), (second,), (third,) = (axis.images for axis in axes)
+    assert [image.get_clim() for image in (first, second)] == [(-2, 2), (-3, 3)]
+    assert all(image.to_rgba(np.zeros(1))[0, :3].min() > 0.95 for image in (first, second))  # zero is white
+    assert third.cmap.name == "gray" and third.get_clim() == (photo.min(), photo.max())
+    assert [text.get_text() for text in axes[0].texts] == ["-2", "0", "0", "1"] and not axes[1].texts
+    assert plotting.maps({"answers": answers}).axes[0].images[0].cmap.name == "gray"
