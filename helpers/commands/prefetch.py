@@ -20,7 +20,6 @@ DIGITS = {"MNIST": 11, "FashionMNIST": 30, "CIFAR10": 163}  # torchvision's data
 PHOTOS = [name for name, photo in photos.CATALOGUE.items() if photo.url]
 WEIGHTS = (  # pretrained networks that a cell of a notebook loads, by torchvision's names
     "alexnet", "squeezenet1_1", "vgg16", "resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0",
-    "ssd300_vgg16", "fcn_resnet50", "keypointrcnn_resnet50_fpn",
 )  # fmt: skip
 
 
