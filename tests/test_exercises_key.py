@@ -146,7 +146,7 @@ def vgg_layers() -> Iterator[tuple[int, int]]:
 
 def counts() -> dict[str, Answer]:
     models = torchvision.models
-    alexnet, vgg16, resnet18, resnet50 = models.alexnet(), models.vgg16(), models.resnet18(), models.resnet50()
+    alexnet, vgg16, resnet50 = models.alexnet(), models.vgg16(), models.resnet50()
     lenet = count(nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)) + linears(400, 120, 84, 10)
     depthwise, pointwise, full = nn.Conv2d(32, 32, 3, groups=32), nn.Conv2d(32, 64, 1), nn.Conv2d(32, 64, 3)
     layers = [layer for layer in vgg16.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
@@ -172,9 +172,7 @@ def counts() -> dict[str, Answer]:
         "cost-13": round(row_values / 1e6, 2) * 4,
         "nets-7": "first linear layer" if largest is first_linear else "another",
         "nets-8": "first convolutions" if set(first_maps) == stem_maps else "elsewhere",
-        "nets-9": weights(resnet18.layer1[0].modules()),
         "nets-10": weights(resnet50.layer1[1].modules()),
-        "nets-11": count(resnet18.layer2[0].downsample[0]),
         "nets-12": sum("downsample" not in name for name in deep),
         "nets-13": len(["first", *["convolution"] * 2 * 9 * 3, "last"]),
         "nets-23": count(nn.Conv2d(240, 240, 1, groups=3, bias=False)),
@@ -267,7 +265,6 @@ def statements() -> dict[str, Answer]:
         "transfer-20": {"iou": torchvision.ops.box_iou(*boxes).item()},
         "conv-22": {"flips": F.conv2d(point, kernel).item() != kernel[0, 0, 0, 0].item()},
         "nets-17": {"points": 26.2 - 16.4, "percent": 100 - 100 * 16.4 / 26.2},
-        "nets-21": {"std": gain / math.sqrt(nn.Conv2d(64, 64, 3).weight[0].numel())},
         "nets-29": {"percent": 100 * 995 / 1000},
         "batchnorm-2": {"means": len(list(nn.BatchNorm2d(64).buffers())[0]), "numbers": maps[:, 0].numel()},
         "batchnorm-4": {"statistics": "running" if uses_running else "others"},
