@@ -15,7 +15,7 @@ import pytest
 from helpers import experiments
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "06_training_recipe.ipynb"
-STORED = ("augmentation", "dropout")
+STORED = ("augmentation", "dropout", "relu_tanh")
 TEST = "test error, %"
 
 
@@ -120,6 +120,16 @@ def test_dropout_costs_after_twelve_epochs_and_gains_after_100() -> None:
     for dropped in ("hidden 0.5", "input 0.2, hidden 0.5"):
         assert min(errors[f"12 epochs, {dropped}"]) > max(errors["12 epochs, none"]), "every seed against every seed"
         assert max(errors[f"100 epochs, {dropped}"]) < min(errors["100 epochs, none"])
+
+
+def test_relu_and_tanh_need_as_many_epochs_each_at_its_best_rate() -> None:
+    results, said, best = experiments.load("06_relu_tanh"), text("nb06-027"), {}
+    for setting in results.settings:
+        runs = results.of(setting, "training error, %")
+        if all(run[-1] <= 15 for run in runs):
+            name, needed = setting.partition(",")[0], statistics.mean(map(len, runs))
+            best[name] = min(needed, best.get(name, needed))
+    assert abs(best["ReLU"] - best["tanh"]) < 1 and all(f"{needed:.1f}" in said for needed in best.values())
 
 
 @pytest.mark.parametrize(
