@@ -7,8 +7,10 @@ import re
 import sys
 import textwrap
 
+from helpers.svg import BLUE, GREEN, VERMILION
+
 _WRAPPER = textwrap.TextWrapper(96, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
-_SIGNS = {"Right.": ("&#10003;", "#009E73"), "Not yet": ("&#10007;", "#D55E00")}  # a sign each, never colour alone
+_SIGNS = {"Right.": ("&#10003;", GREEN), "Not yet": ("&#10007;", VERMILION)}  # a sign each, never colour alone
 _FRAME = "border-left: 4px solid {}; padding: 2px 12px; margin: 4px 0; max-width: 80ch; line-height: 1.5"
 
 
@@ -23,7 +25,7 @@ class Card:
 
     def _repr_html_(self) -> str:
         name, _, rest = self.text.partition(":")
-        sign, colour = next((look for word, look in _SIGNS.items() if rest.startswith(f" {word}")), ("", "#0072B2"))
+        sign, colour = next((look for word, look in _SIGNS.items() if rest.startswith(f" {word}")), ("", BLUE))
         lines = [f"<b>{sign} {html.escape(name)}:</b>{_marked(rest)}".replace("<b> ", "<b>")]
         code = f"<pre><code>{html.escape(self.code.rstrip())}</code></pre>" if self.code else ""
         return f'<div style="{_FRAME.format(colour)}">{"".join(lines)}{code}</div>'

@@ -165,7 +165,7 @@ def histograms(named: Mapping[str, Mapping[str, Tensor]], *, title: str = "") ->
 def gallery(named: Mapping[str, Tensor], *, columns: int = 5, title: str = "") -> Figure:
     """Images ``(3, H, W)`` or ``(1, H, W)``, uint8 or 0..1, under their names."""
     lines = max(name.count("\n") for name in named)
-    figure, axes = tiles(len(named), columns, width=1.7, height=2.0 + 0.25 * lines, title=title)
+    figure, axes = tiles(len(named), columns, width=1.95, height=2.2 + 0.25 * lines, title=title)
     for axis, name, pixels in zip(axes, label_all(list(named), 20 * (1 + lines)), named.values(), strict=False):
         values = pixels.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
         axis.imshow(values, interpolation="nearest")
