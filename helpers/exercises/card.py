@@ -7,10 +7,8 @@ import re
 import sys
 import textwrap
 
-from helpers.svg import BLUE, GREEN, VERMILION
-
 _WRAPPER = textwrap.TextWrapper(96, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
-_SIGNS = {"Right.": ("&#10003;", GREEN), "Not yet": ("&#10007;", VERMILION)}  # a sign each, never colour alone
+_SIGNS = {"Right.": ("&#10003;", "GREEN"), "Not yet": ("&#10007;", "VERMILION")}  # a sign each, never colour alone
 _FRAME = "border-left: 4px solid {}; padding: 2px 12px; margin: 4px 0; max-width: 80ch; line-height: 1.5"
 
 
@@ -24,11 +22,13 @@ class Card:
         return "\n".join(filter(None, [wrapped(self.text), self.code.rstrip()]))
 
     def _repr_html_(self) -> str:
+        from helpers import svg  # here, so that importing this module stays light
+
         name, _, rest = self.text.partition(":")
-        sign, colour = next((look for word, look in _SIGNS.items() if rest.startswith(f" {word}")), ("", BLUE))
+        sign, colour = next((look for word, look in _SIGNS.items() if rest.startswith(f" {word}")), ("", "BLUE"))
         lines = [f"<b>{sign} {html.escape(name)}:</b>{_marked(rest)}".replace("<b> ", "<b>")]
         code = f"<pre><code>{html.escape(self.code.rstrip())}</code></pre>" if self.code else ""
-        return f'<div style="{_FRAME.format(colour)}">{"".join(lines)}{code}</div>'
+        return f'<div style="{_FRAME.format(getattr(svg, colour))}">{"".join(lines)}{code}</div>'
 
 
 def show(text: str, code: str = "") -> None:
