@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import functools
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import stored
 import torch
-from stored import KIT
+from stored import KIT, PHOTOS
 from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
@@ -92,24 +90,20 @@ def swap(known: dict[str, Any], trained_on: str, seed: int) -> dict[str, Any]:
 
 
 def main(source: str, *only: str) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(source)
-        if folder.suffix == ".zip":
-            zipfile.ZipFile(folder).extractall(scratch)
-            [folder] = Path(scratch).iterdir()
-        said = "1500 photos of bikes, cats, dogs and persons, 300 others for the test"
+    with stored.unpacked(source) as folder:
         known = functools.cache(lambda: squeezenet_maps(folder))
         jobs: list[dict[str, Any]] = [{"trained_on": name, "seed": seed} for seed in SEEDS for name in STATISTICS]
         stored.compute(
             KIT / "notebooks/results/07_swapped.json", jobs, lambda **job: swap(known(), **job),
-            only=only, shown="notebook 07, section 3", data=said,
+            only=only, shown="notebook 07, section 3", data=PHOTOS,
             about="squeezenet1_1, 128 px, frozen, 100 images per class for training; accuracy in percent",
         )  # fmt: skip
         jobs = [{"way": way, "epochs": epochs, "seed": seed}
                 for seed in SEEDS for epochs in LENGTHS for way in WAYS]  # fmt: skip
         stored.compute(
             KIT / "notebooks/results/07_three_ways.json", jobs, functools.partial(one_way, folder),
-            only=only, shown="notebook 07, section 7", data=said, about=f"alexnet_mini, {SIZE} px; accuracy in percent",
+            only=only, shown="notebook 07, section 7", data=PHOTOS,
+            about=f"alexnet_mini, {SIZE} px; accuracy in percent",
         )  # fmt: skip
 
 

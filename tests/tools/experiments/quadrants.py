@@ -14,8 +14,6 @@ from __future__ import annotations
 import copy
 import functools
 import sys
-import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from typing import Any
 import stored
 import torch
 import torch.nn.functional as F
-from stored import KIT
+from stored import KIT, PHOTOS
 from torch import Tensor, nn
 
 from helpers import datasets, loaders, models, transfer
@@ -233,19 +231,14 @@ def batch_norm(parts: Parts, mode: str, epochs: int, seed: int) -> dict[str, Any
 
 
 def main(source: str, *only: str) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(source)
-        if folder.suffix == ".zip":
-            zipfile.ZipFile(folder).extractall(scratch)
-            [folder] = Path(scratch).iterdir()
-        said = "1500 photos of bikes, cats, dogs and persons, 300 others for the test"
+    with stored.unpacked(source) as folder:
         write = KIT / "notebooks" / "results"
         near = functools.cache(lambda size: images_of(folder, size))
         jobs: list[dict[str, Any]] = [{"mode": mode, "epochs": epochs, "seed": seed}
                 for epochs in (8, 24) for seed in SEEDS for mode in ("train", "kept")]  # fmt: skip
         stored.compute(
             write / "08_batch_norm.json", jobs, lambda **job: batch_norm(near(96), **job),
-            only=only, shown="notebook 08, section 6", data=said,
+            only=only, shown="notebook 08, section 6", data=PHOTOS,
             about="mobilenet_v2, 96 px, 20 images per class, everything fine-tuned; test accuracy in percent",
         )  # fmt: skip
         far = images_of(datasets.fetch("digits_standin"), SIZE, DIGITS)
@@ -255,7 +248,7 @@ def main(source: str, *only: str) -> None:
         stored.compute(
             write / "08_quadrants.json", jobs, functools.partial(quadrant, targets), only=only,
             shown="notebook 08, section 5",
-            data=f"near: {said}; far: four of the kit's drawn digits, as many",
+            data=f"near: {PHOTOS}; far: four of the kit's drawn digits, as many",
             about=f"alexnet_mini, {SIZE} px; accuracy in percent, answers: the class named for each test image",
         )  # fmt: skip
         jobs = [{"kind": kind, "seed": seed} for seed in range(3) for kind in PAIRS]
@@ -268,7 +261,7 @@ def main(source: str, *only: str) -> None:
         stored.compute(
             write / "08_rates.json", jobs, functools.partial(graded, near(SIZE)), only=only,
             shown="notebook 08, section 6",
-            data=said, about=f"alexnet_mini, {SIZE} px, 20 images per class, all layers; accuracy in percent",
+            data=PHOTOS, about=f"alexnet_mini, {SIZE} px, 20 images per class, all layers; accuracy in percent",
         )  # fmt: skip
 
 

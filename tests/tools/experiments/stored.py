@@ -6,12 +6,15 @@ the data (``quadrants.py PHOTOS 08_basins``) choose what is computed.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,21 @@ sys.path.insert(0, str(KIT))  # runs from a checkout, installed or not
 
 from helpers import experiments, machine  # noqa: E402
 
+PHOTOS = "1500 photos of bikes, cats, dogs and persons, 300 others for the test"
+
 Job = dict[str, Any]  # what decides a run: its way, its seed, ... ; in the file its numbers stand beside
+
+
+@contextlib.contextmanager
+def unpacked(source: str) -> Iterator[Path]:
+    """The folder ``source``; of a zip the one folder in it, unpacked for the time being."""
+    if not source.endswith(".zip"):
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        zipfile.ZipFile(source).extractall(scratch)
+        [folder] = Path(scratch).iterdir()
+        yield folder
 
 
 def compute(

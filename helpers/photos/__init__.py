@@ -1,7 +1,7 @@
 """Photographs by name, free to use, for every place in the course where one image is looked at.
 
 scikit-image and matplotlib ship most of them, so that they are there without a network; the others come by address and
-SHA-256. The catalogue with everybody's rights lies beside this file, in ``photos.toml``.
+SHA-256. The catalogue with everybody's rights lies beside this file, in ``catalogue.toml``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from helpers import machine, pictures
 
 
 class Photo(NamedTuple):
-    """One entry of the catalogue, ``photos.toml``."""
+    """One entry of the catalogue, ``catalogue.toml``."""
 
     shows: str
     credit: str  # who took it and what allows its use
@@ -40,7 +40,7 @@ def _entry(size: list[int], box: list[int], answers: Iterable[str] = (), **other
 
 CATALOGUE = {
     name: _entry(**entry)
-    for name, entry in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
+    for name, entry in tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8")).items()
 }
 
 
