@@ -78,6 +78,9 @@ def compute(
 
 
 def commit() -> str:
-    """The commit of the kit that computes."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=KIT, capture_output=True, text=True)
-    return done.stdout.strip()
+    """The commit of the kit that computes; "unknown" in a copy that is no clone."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=KIT, capture_output=True, text=True)
+    except FileNotFoundError:  # no git here
+        return "unknown"
+    return done.stdout.strip() or "unknown"
