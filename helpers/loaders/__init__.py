@@ -183,6 +183,16 @@ class Subset(Dataset):
         return self.data.labels[self.indices]
 
 
+def unchanged(loaders: Loaders) -> Loaders:
+    """The same images in the same batches, without augmentation."""
+    loader, data = loaders.train, loaders.train.dataset
+    if not isinstance(data, Subset) or data.transform.augment is None:
+        return loaders
+    plain, size = replace(data.transform, augment=None), cast(int, loader.batch_size)
+    options = {"batch_size": size, "seed": 0, "workers": loader.num_workers}
+    return replace(loaders, train=_loader(data.data, data.indices, plain, shuffle=True, **options))
+
+
 def one_picture(path: str | Path, *, size: int = 224, stretch: bool = False) -> Tensor:
     """The image in a file as a batch of one: (1, 3, size, size) float32, normalised as ImageNet's."""
     return Preprocess()(torch.from_numpy(read_pixels(Path(path), size=size, stretch=stretch)).unsqueeze(0))

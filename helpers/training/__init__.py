@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from helpers import machine, models
-from helpers.loaders import Loaders
+from helpers.loaders import Loaders, unchanged
 from helpers.training import acceleration, checkpoints, errors, processes
 from helpers.training.acceleration import FLOAT32, Precision, cached_features, memory_format
 from helpers.training.config import (
@@ -38,7 +38,8 @@ from helpers.training.identity import identity, trained_state
 from helpers.training.progress import Progress
 
 __all__ = [
-    "Epoch", "Evaluation", "History", "TrainConfig", "TrainingError", "evaluate", "fit", "train_one_epoch", "train_step"
+    "Epoch", "Evaluation", "History", "TrainConfig", "TrainingError", "evaluate", "fine_tune", "fit", "train_one_epoch",
+    "train_step"
 ]  # fmt: skip
 
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]  # images (N, C, H, W) float32 and labels (N,) int64
@@ -267,6 +268,54 @@ def fit(
         model.eval()
         if progress is not None:
             progress.close()
+    return history
+
+
+def fine_tune(
+    model: nn.Module,
+    loaders: Loaders,
+    epochs: int = 3,
+    *,
+    lr: float = 1e-3,
+    head_epochs: int = 10,
+    seed: int = 0,
+    checkpoint: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> History:
+    """Fine-tune a pretrained network that was given a new head, in two calls of ``fit``.
+
+    First the new layers alone, for ``head_epochs`` on features computed once (so without augmentation). Then everything
+    for ``epochs`` epochs by one cycle of the learning rate, new layers with ``lr``, pretrained ones with a tenth of it.
+    Batch norm keeps the weights and averages that it brought: few images could only spoil them.
+
+    Args:
+        checkpoint, resume, overwrite: as for ``fit``; the first part is saved as ``checkpoint + "-head"``.
+
+    Returns:
+        the history of both parts in one; the network is left with the best epoch of both. Stopped by Ctrl-C in the
+        first part, the second is not begun.
+
+    Raises:
+        ValueError, TrainingError, CheckpointError: as ``fit``; ValueError too where nothing in the network is new.
+    """
+    alone = TrainConfig(head_epochs, lr, seed=seed, checkpoint=checkpoint and f"{checkpoint}-head")
+    together = TrainConfig(
+        epochs, lr, "adamw", schedule="one_cycle", backbone_factor=0.1, seed=seed, checkpoint=checkpoint
+    )
+    models.freeze(model)
+    head = fit(model, unchanged(loaders), alone, resume=resume, overwrite=overwrite)
+    if len(head.epochs) < head_epochs:
+        return head
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.requires_grad_(True)
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.requires_grad_(False)
+    history = fit(model, loaders, together, resume=resume, overwrite=overwrite)
+    history.epochs = head.epochs + [dataclasses.replace(e, epoch=head_epochs + e.epoch) for e in history.epochs]
+    if history.best.epoch <= head_epochs:
+        model.load_state_dict(before)
     return history
 
 
