@@ -33,9 +33,8 @@ _MOVED = {
     "dissect_rows dissect_stages=tables dissect_tables dissect_trace",
     "doctor": "doctor_checks lookalikes",
     "exercises": "answers answers_report=answers questions questions_bank=bank widgets_form=form",
-    "exercises.bank": "questions_batchnorm questions_conv questions_cost questions_field questions_nets "
-    "questions_params questions_pool questions_recipe=training questions_resnet=nets questions_shapes=conv "
-    "questions_training questions_transfer",
+    "exercises.bank": "questions_conv questions_cost questions_field questions_params questions_pool "
+    "questions_shapes=conv",
     "loaders": "augment augment_gallery=augment decoding",
     "models": "alexnet2012 alexnet_mini cifar_nets lenet",
     "plotting": "plotting_activations plotting_experiments=runs plotting_network=networks plotting_recipe "

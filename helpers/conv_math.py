@@ -99,16 +99,6 @@ def pool_output_size(
     return count
 
 
-def output_shape(
-    shape: Pair, kernel_size: Pair, *, stride: Pair = 1, padding: Pair | str = 0, dilation: Pair = 1
-) -> tuple[int, int]:
-    """(H_out, W_out) of a convolution on a (H, W) input; every setting is one number or one per axis."""
-    paddings: tuple[int | str, int | str] = (padding, padding) if isinstance(padding, str) else _pair(padding)
-    axes = zip(_pair(shape), _pair(kernel_size), _pair(stride), paddings, _pair(dilation), strict=True)
-    height, width = (output_size(n, k, stride=s, padding=p, dilation=d) for n, k, s, p, d in axes)
-    return height, width
-
-
 def dropped(size: int, kernel_size: int, *, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> Dropped:
     """How many pixels at the end of the padded input the floor leaves unread, and how many of these are real.
 

@@ -145,9 +145,3 @@ def along_line(
         between.load_state_dict(interpolate(*states, share))
         values.append(measure(between))
     return values
-
-
-def barrier(accuracies: Sequence[float], shares: Sequence[float]) -> float:
-    """How far the accuracy falls below the straight line between its two ends, at the worst point; never below 0."""
-    start, end = accuracies[0], accuracies[-1]
-    return max((1 - share) * start + share * end - value for value, share in zip(accuracies, shares, strict=True))

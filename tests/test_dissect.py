@@ -1,4 +1,4 @@
-"""Dissections against torchvision's own figures, PyTorch's flop counter, gradients and the lecture's listings."""
+"""Dissections against torchvision's own figures, PyTorch's flop counter, and gradients."""
 
 from __future__ import annotations
 
@@ -577,55 +577,6 @@ def test_stages_keep_every_row() -> None:
         for collapse in (True, False):
             kept = [row for stage in dissection.stages(collapse=collapse) for row in stage.rows]
             assert kept == list(dissection.rows)
-
-
-# ---- the lecture's listings --------------------------------------------------------------------------------------
-
-ALEXNET = """\
-[torch.Size([3, 227, 227])] INPUT
-[torch.Size([64, 56, 56])] CONV1: 64 convolutional filters each with a shape=11x11, stride=4, pad=2
-[torch.Size([64, 27, 27])] MAX POOL1: 3x3 max pooling filters with stride=2, pad=0
-[torch.Size([192, 27, 27])] CONV2: 192 convolutional filters each with a shape=5x5, stride=1, pad=2
-[torch.Size([192, 13, 13])] MAX POOL2: 3x3 max pooling filters with stride=2, pad=0
-[torch.Size([384, 13, 13])] CONV3: 384 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([256, 13, 13])] CONV4: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([256, 13, 13])] CONV5: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([256, 6, 6])] MAX POOL3: 3x3 max pooling filters with stride=2, pad=0
-[torch.Size([256, 6, 6])] AVG POOL: fixed output size [width x height]
-[torch.Size([4096])] FC6: neurons
-[torch.Size([4096])] FC7: neurons
-[torch.Size([4])] FC8: neurons"""
-
-VGG16 = """\
-[torch.Size([3, 227, 227])] INPUT
-[torch.Size([64, 227, 227])] CONV1_1: 64 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([64, 227, 227])] CONV1_2: 64 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([64, 113, 113])] MAX POOL1: 2x2 max pooling filters with stride=2, pad=0
-[torch.Size([128, 113, 113])] CONV2_1: 128 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([128, 113, 113])] CONV2_2: 128 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([128, 56, 56])] MAX POOL2: 2x2 max pooling filters with stride=2, pad=0
-[torch.Size([256, 56, 56])] CONV3_1: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([256, 56, 56])] CONV3_2: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([256, 56, 56])] CONV3_3: 256 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([256, 28, 28])] MAX POOL3: 2x2 max pooling filters with stride=2, pad=0
-[torch.Size([512, 28, 28])] CONV4_1: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([512, 28, 28])] CONV4_2: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([512, 28, 28])] CONV4_3: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([512, 14, 14])] MAX POOL4: 2x2 max pooling filters with stride=2, pad=0
-[torch.Size([512, 14, 14])] CONV5_1: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([512, 14, 14])] CONV5_2: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([512, 14, 14])] CONV5_3: 512 convolutional filters each with a shape=3x3, stride=1, pad=1
-[torch.Size([512, 7, 7])] MAX POOL5: 2x2 max pooling filters with stride=2, pad=0
-[torch.Size([512, 7, 7])] AVG POOL: fixed output size [width x height]
-[torch.Size([4096])] FC6: neurons
-[torch.Size([4096])] FC7: neurons
-[torch.Size([1000])] FC8: neurons"""
-
-
-def test_the_lectures_listings_line_for_line() -> None:
-    alexnet = models.replace_head(empty("alexnet"), 4)
-    assert dissect.layers(alexnet, 227).lecture_style() == ALEXNET
-    assert dissect.layers(empty("vgg16"), 227).lecture_style() == VGG16
 
 
 # ---- what cannot be traced, and what does not fit ----------------------------------------------------------------

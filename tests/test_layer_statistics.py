@@ -69,14 +69,6 @@ def test_the_network_stays_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_training_mode_is_a_choice() -> None:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 400), nn.Dropout(0.5), nn.Linear(400, 3))
-    share = {mode: layer_statistics.watch(model, *batch(), kinds=(nn.Dropout,), training=mode)[0].zeros
-             for mode in (True, False)}  # fmt: skip
-    assert share[False] == 0 and share[True] == pytest.approx(0.5, abs=0.05)
-
-
 def test_frozen_networks_have_gradients_too() -> None:
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).requires_grad_(False)
     assert all(layer.gradient > 0 for layer in layer_statistics.watch(model, *batch()))
@@ -85,10 +77,3 @@ def test_frozen_networks_have_gradients_too() -> None:
 def test_a_network_without_such_layers_is_explained() -> None:
     with pytest.raises(ValueError, match=r"no layer of these kinds: ReLU, .*kinds=\(nn.Linear,\)"):
         layer_statistics.watch(nn.Linear(6, 3), *batch())
-
-
-def test_the_table_has_a_line_for_every_layer() -> None:
-    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
-    lines = layer_statistics.table(layer_statistics.watch(model, *batch())).splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["1", "ReLU"], ["3", "Tanh"]]
-    assert len({len(line) for line in lines}) == 1

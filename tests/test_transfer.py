@@ -173,15 +173,6 @@ def test_a_linear_network_changes_in_a_straight_line_and_stays_as_it_was():
     assert all(torch.equal(first.state_dict()[name], before[name]) for name in before)
 
 
-@pytest.mark.parametrize(
-    ("accuracies", "expected"),
-    [((90, 40, 80), 45), ((90, 85, 80), 0), ((80, 95, 80), 0)],
-    ids=["valley", "straight", "hill"],
-)
-def test_barrier_is_measured_from_the_line_between_the_ends(accuracies, expected):
-    assert transfer.barrier(accuracies, (0, 0.5, 1)) == pytest.approx(expected)
-
-
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -194,13 +185,6 @@ def test_curves_say_their_means_and_draw_every_line():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["frozen", "all"]
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim(), "panels can be compared"
     assert figure.axes[1].get_ylim()[0] < 1 and figure.axes[1].get_ylim()[1] > 60
-
-
-def test_picture_map_has_a_picture_at_every_point():
-    points, pictures = torch.rand(6, 2), torch.randn(6, 3, 8, 8)
-    figure = plotting.picture_map(points, pictures, torch.tensor([0, 1] * 3), ["cat", "dog"], title="map")
-    assert len([artist for artist in figure.axes[0].artists if type(artist).__name__ == "AnnotationBbox"]) == 6
-    assert "6 small pictures" in figure.alt and "cat, dog" in figure.alt
 
 
 def test_a_batch_of_the_pictures_asked_for(tmp_path):

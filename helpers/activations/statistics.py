@@ -38,14 +38,12 @@ def watch(
     labels: Tensor,
     *,
     kinds: Sequence[type[nn.Module]] = ACTIVATIONS,
-    training: bool = True,
 ) -> list[Layer]:
-    """Send one batch forward and its cross-entropy backward; tell what every layer of ``kinds`` puts out.
+    """Send one batch forward and its cross-entropy backward, in training mode; tell what every such layer puts out.
 
     Args:
         images: whatever ``model`` takes, ``(N, ...)``; labels ``(N,)`` int64.
         kinds: classes of layers to look at, by default the activation functions.
-        training: True lets dropout and batch norm behave as in training.
 
     Returns:
         one ``Layer`` for every such layer, in the order of the forward pass.
@@ -64,7 +62,7 @@ def watch(
     with models.evaluating(model, grad=True), _same_buffers(model), contextlib.ExitStack() as hooks:
         for module in names:
             hooks.enter_context(module.register_forward_hook(note))
-        loss = F.cross_entropy(models.scores_of(model.train(training)(images)), labels)
+        loss = F.cross_entropy(models.scores_of(model.train()(images)), labels)
         outputs = [output for _, output in seen]
         gradients = torch.autograd.grad(loss, outputs, allow_unused=True) if seen else ()
     if not seen:
@@ -74,18 +72,6 @@ def watch(
         _layer(names[module], module, output, gradient)
         for (module, output), gradient in zip(seen, gradients, strict=True)
     ]
-
-
-def table(layers: Sequence[Layer]) -> str:
-    """The statistics as text, one line a layer."""
-    width = max(5, *(len(layer.name) for layer in layers))
-    lines = [f"{'layer':{width}}  kind         mean       std   zeros    dead  gradient"]
-    lines += [
-        f"{layer.name:{width}}  {layer.kind:9}  {layer.mean:6.3f}  {layer.std:8.2g}  {layer.zeros:6.1%}  "
-        f"{layer.dead:6.1%}  {layer.gradient:8.2g}"
-        for layer in layers
-    ]
-    return "\n".join(lines)
 
 
 @contextlib.contextmanager

@@ -70,10 +70,6 @@ class Dissection(tables.Shown):
         """The rows put together: a layer with its norm and ReLU, a block; neighbours alike as one, with ``repeats``."""
         return tables.stages(self.rows, collapse=collapse)
 
-    def lecture_style(self) -> str:
-        """The listing of CS195's lecture, to be printed."""
-        return tables.lecture_style(self.input_shape, self.rows)
-
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a table of pandas, one column a figure.
 

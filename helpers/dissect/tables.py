@@ -1,4 +1,4 @@
-"""A dissection in tables: row by row, in stages as people speak of them, beside another one, in the lecture's words."""
+"""A dissection in tables: row by row, in stages as people speak of them, beside another one."""
 
 from __future__ import annotations
 
@@ -333,17 +333,7 @@ def _lined_up(left: list[Line], right: list[Line]) -> list[tuple[Line, Line]]:
     return pairs
 
 
-# ---- the lecture's listing ---------------------------------------------------------------------------------------
-
-
-def lecture_style(input_shape: tuple[int, ...], rows: Sequence[Row]) -> str:
-    """The listing of CS195's "Dissecting CNNs", line for line: convolutions, poolings, linear layers."""
-    names, lines = paper_names(rows), [f"[torch.Size({list(input_shape)})] INPUT"]
-    for row in rows:
-        if row.kind in ("conv", "pool", "linear", "join"):
-            words = _lecture_words(row, names.get(row.name, "").upper())
-            lines.append(f"[torch.Size({list(row.output_shape)})] {words}")
-    return "\n".join(lines)
+# ---- the layers as papers name them --------------------------------------------------------------------------------
 
 
 def paper_names(rows: Sequence[Row]) -> dict[str, str]:
@@ -365,19 +355,3 @@ def paper_names(rows: Sequence[Row]) -> dict[str, str]:
         counted = [row for row in rows if row.kind == kind and (kind == "linear" or row.window is not None)]
         names |= {row.name: f"{short}{number}" for number, row in enumerate(counted, first)}
     return names
-
-
-def _lecture_words(row: Row, name: str) -> str:
-    if row.kind == "linear":
-        return f"{name}: neurons"
-    if row.kind == "join":
-        return f"{row.type.upper()} of {len(row.inputs)} branches"
-    short, long = ("MAX", "max") if "max" in row.type.lower() else ("AVG", "average")
-    if row.window is None:
-        return f"{short} POOL: fixed output size [width x height]" if row.kind == "pool" else row.type
-    size, stride, pad = shape(row.window.kernel_size), number(row.stride), number(row.padding)
-    if row.kind == "pool":
-        return f"{short} {name}: {size} {long} pooling filters with stride={stride}, pad={pad}"
-    groups = f", groups={row.groups}" if (row.groups or 1) > 1 else ""
-    filters = f"{row.output_shape[0]} convolutional filters each with a shape={size}"
-    return f"{name}: {filters}, stride={stride}, pad={pad}{groups}"

@@ -8,14 +8,12 @@ All functions here take and return ``(N, 3, H, W)`` uint8. Randomness comes from
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 
 Augment = Callable[[Tensor], Tensor]  # of a batch
 
@@ -74,52 +72,6 @@ def name_of(augment: Augment | None) -> str:
     return str(getattr(augment, "name", None) or getattr(augment, "__name__", type(augment).__name__))
 
 
-# --- single changes, after the list in the lecture --------------------------------------------------------------------
-
-
-def flip(images: Tensor) -> Tensor:
-    """Mirror each image left-right with probability 1/2."""
-    return PerImage(v2.RandomHorizontalFlip())(images)
-
-
-def rotate(images: Tensor, *, degrees: float = 15.0) -> Tensor:
-    """Turn each image about its middle by up to ``degrees`` either way; what comes in is black."""
-    return PerImage(v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR))(images)
-
-
-def stretch(images: Tensor, *, factor: float = 1.3) -> Tensor:
-    """Make each image up to ``factor`` times as wide or as high, by enlarging a window of another shape."""
-    height, width = images.shape[-2:]
-    ratio = (width / height / factor, width / height * factor)
-    return PerImage(v2.RandomResizedCrop((height, width), scale=(1 / factor, 1 / factor), ratio=ratio))(images)
-
-
-def shear(images: Tensor, *, amount: float = 0.3) -> Tensor:
-    """Slant each image: the top moves sideways by up to ``amount`` of half the height, the bottom the other way."""
-    slant = math.degrees(math.atan(amount))
-    return PerImage(v2.RandomAffine(0, shear=slant, interpolation=InterpolationMode.BILINEAR))(images)
-
-
-def light(images: Tensor, *, strength: float = 0.2) -> Tensor:
-    """Change each image's brightness and contrast by up to ``strength`` (0.2 = 20 %)."""
-    return PerImage(v2.ColorJitter(brightness=strength, contrast=strength))(images)
-
-
-def crop_and_scale(images: Tensor, *, size: int, short: tuple[int, int]) -> Tensor:
-    """Scale each image so that its short side is a random L in ``short``; cut a random square: (N, 3, size, size).
-
-    ResNet's training: ``size=224, short=(256, 480)``. L is one of all whole numbers in between.
-
-    Raises:
-        ValueError: ``size`` is larger than the smallest L.
-    """
-    low, high = short
-    if not 1 <= size <= low <= high:
-        raise ValueError(f"size={size} must be at most the shortest side drawn, short={short}: 224 and (256, 480).")
-    scale = v2.RandomShortestSize(list(range(low, high + 1)))  # rounds down: a pixel may be missing
-    return PerImage(v2.Compose([scale, v2.RandomCrop(size, pad_if_needed=True, padding_mode="edge")]))(images)
-
-
 # --- by hand: what torchvision does not have, or has otherwise --------------------------------------------------------
 
 
@@ -133,34 +85,6 @@ def shift(images: Tensor, *, fraction: float = 0.1) -> Tensor:
     )
     image = torch.arange(count, device=images.device).view(-1, 1, 1)
     return images.permute(0, 2, 3, 1)[image, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
-
-
-def cutout(images: Tensor, *, fraction: float = 0.4) -> Tensor:
-    """Set one square of each image to 0, side ``fraction`` of the image's, middle anywhere (DeVries, Taylor 2017).
-
-    As in the paper the square may reach over the edge, so that some images lose little.
-    """
-    count, _, *sides = images.shape
-    half = fraction * min(sides) / 2
-    rows, columns = (
-        ((torch.arange(side) + 0.5 - torch.empty(count, 1).uniform_(0, side)).abs() < half).to(images.device)
-        for side in sides
-    )
-    return images.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0)
-
-
-def lens(images: Tensor, *, strength: float = 0.3) -> Tensor:
-    """Bend each image as a cheap lens does: straight lines bulge outwards (barrel) or inwards (pincushion).
-
-    A point at distance r from the middle (1 at the middle of an edge) is taken from r * (1 + k * r^2), with k drawn
-    from -``strength`` to ``strength``, and the whole scaled so that the middle of the edges stays in place.
-    """
-    k = torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(-strength, strength)
-    same = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
-    grid = F.affine_grid(same, list(images.shape), align_corners=False)  # (N, H, W, 2), in -1..1
-    grid = grid * (1 + k * grid.square().sum(dim=3, keepdim=True)) / (1 + k)
-    values = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    return values.round().to(torch.uint8)
 
 
 def colour_axes(images: Tensor) -> tuple[Tensor, Tensor]:

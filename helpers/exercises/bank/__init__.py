@@ -2,8 +2,8 @@
 
 The functions to write stand in ``code.toml``.
 
-Beside each file lies a module of the same name with the topic's generators: functions that make a question, its
-mistakes and its solution from numbers. ``practice`` draws the numbers; a question of the file may give them, too.
+Where a topic can be practised, a module of the same name lies beside the file, with generators: functions that make
+a question, its mistakes and its solution from numbers. ``practice`` draws them; a question of the file may give them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from helpers.exercises.bank import batchnorm, conv, cost, field, nets, params, pool, training, transfer
+from helpers.exercises.bank import conv, cost, field, params, pool
 from helpers.exercises.code import Code, Slip
 from helpers.exercises.questions import Generators, Mistake, Question, Value, listed
 
@@ -31,8 +31,13 @@ TOPICS = {
     "transfer": "transfer learning",
     "code": "functions to write",
 }
-_FILES = (conv, pool, params, field, cost, nets, batchnorm, training, transfer)  # in the order of TOPICS
-GENERATORS: dict[str, Generators] = {topic: file.GENERATORS for topic, file in zip(TOPICS, _FILES, strict=False)}
+GENERATORS: dict[str, Generators] = {  # of the topics that can be practised
+    "conv": conv.GENERATORS,
+    "pool": pool.GENERATORS,
+    "params": params.GENERATORS,
+    "field": field.GENERATORS,
+    "cost": cost.GENERATORS,
+}
 _TEXTS = ("text", "insight", "solution")
 _WRITTEN: dict[str, type] = dict.fromkeys(_TEXTS, str) | {"answer": dict, "hints": list, "mistakes": list}
 _MADE: dict[str, type] = {"generator": str, "numbers": dict}
@@ -124,7 +129,7 @@ def _code(id: str, table: dict, taken: set[str]) -> Code:
 
 def _question(id: str, topic: str, table: dict) -> Question:
     if "generator" in table:
-        makers = {make.__name__: make for make in GENERATORS[topic]}
+        makers = {make.__name__: make for make in GENERATORS.get(topic, ())}
         texts = {key: value for key, value in table.items() if key not in _MADE}
         _check(table, _MADE | dict.fromkeys(texts, str))
         if table["generator"] not in makers:
