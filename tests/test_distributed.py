@@ -23,6 +23,7 @@ from helpers.training import processes
 KIT = Path(__file__).resolve().parents[1]
 SCRIPT = str(KIT / "tests" / "train_together.py")
 SMALL = ("--model", "alexnet_mini", "--batch-size", "7", "--no-mixed-precision")
+FROZEN = (*SMALL, "--frozen", "--epochs", "3", "--optimizer", "sgd", "--lr", "0.01")
 
 
 def torchrun(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -65,13 +66,22 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor],
 
 
 @pytest.fixture(scope="module")
-def together(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict]]:
-    """What each of two processes ends with."""
+def killed(pictures: Path, large: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Two processes that train all cases, and then the command line's training, in which one is killed.
+
+    The folder of their results, and what they wrote to stdout and stderr.
+    """
     results = tmp_path_factory.mktemp("results")
-    done = torchrun(SCRIPT, "compare", pictures, results, KIT_PERSIST=str(results))
-    assert done.returncode == 0, done.stderr
+    done = torchrun(SCRIPT, pictures, results, 1, large, *FROZEN, "--checkpoint", "two", KIT_PERSIST=str(results))
+    assert done.returncode == 1, done.stderr
     assert done.stdout.count("the first process says this") == 1
-    return [torch.load(results / f"{rank}.pt") for rank in range(2)]
+    return results, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def together(killed: tuple[Path, str, str]) -> list[dict[str, dict]]:
+    """What each of two processes ends with, by case."""
+    return [torch.load(killed[0] / f"{rank}.pt") for rank in range(2)]
 
 
 def test_two_processes_do_what_one_does(pictures: Path, together: list[dict]) -> None:
@@ -82,7 +92,7 @@ def test_two_processes_do_what_one_does(pictures: Path, together: list[dict]) ->
             assert_close(ours["weights"], theirs["weights"], rtol=1e-4, atol=1e-6)
             torch.testing.assert_close(ours["history"], theirs["history"], rtol=1e-5, atol=0, msg=case)
             torch.testing.assert_close(ours["probabilities"], theirs["probabilities"], rtol=1e-4, atol=1e-6, msg=case)
-            assert torch.equal(ours["labels"], theirs["labels"]) and len(ours["history"]) == 3
+            assert torch.equal(ours["labels"], theirs["labels"]) and len(ours["history"]) == 2
 
 
 def test_all_processes_end_alike(together: list[dict]) -> None:
@@ -145,21 +155,20 @@ def test_batches_that_cannot_be_shared(pictures: Path, as_process) -> None:
 
 
 def test_a_killed_process_ends_in_a_sentence_and_can_be_resumed(
-    large: Path, capsys: pytest.CaptureFixture[str]
+    large: Path, killed: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two processes begin, one goes on: it ends as one that was alone. Only a last layer is trained: no dropout."""
-    options = [str(large), *SMALL, "--frozen", "--epochs", "3", "--optimizer", "sgd", "--lr", "0.01"]
+    persist, out, err = killed
+    monkeypatch.setenv("KIT_PERSIST", str(persist))
+    assert out.count("2 processes share every batch of 7.") == 1
+    assert err.count("epoch 1/3   0%") == 1  # one progress bar
+    assert err.count("Another process of this training ended before its time: it was killed") == 1
+    assert "with --resume (in Python: resume=True): it goes on after the last whole epoch" in err
+    assert not (persist / "results" / "two").exists()
+
+    options = [str(large), *FROZEN]
     assert command.main([*options, "--checkpoint", "one"]) == 0
     one = capsys.readouterr().out
-
-    killed = torchrun(SCRIPT, "die", "1", *options, "--checkpoint", "two")
-    assert killed.returncode == 1
-    assert killed.stdout.count("2 processes share every batch of 7.") == 1
-    assert killed.stderr.count("epoch 1/3   0%") == 1  # one progress bar
-    assert killed.stderr.count("Another process of this training ended before its time: it was killed") == 1
-    assert "with --resume (in Python: resume=True): it goes on after the last whole epoch" in killed.stderr
-    assert not (drive.persist() / "results" / "two").exists()
-
     assert command.main([*options, "--checkpoint", "two", "--resume"]) == 0
     two = capsys.readouterr().out
     assert two.count("Continuing 'two' after epoch 1 of 3.") == 1

@@ -1,12 +1,16 @@
 """What several processes do together; started with torchrun by ``test_distributed.py``.
 
-torchrun ... train_together.py compare PICTURES RESULTS    # train every case; process 1 leaves RESULTS/1.pt
-torchrun ... train_together.py die RANK OPTIONS ...        # helpers.training OPTIONS; RANK is killed in epoch 2
+    torchrun ... train_together.py IMAGES RESULTS RANK OPTIONS ...
+
+trains every case (process 1 leaves RESULTS/1.pt), and then what ``helpers.training OPTIONS`` says, in whose epoch 2 the
+process RANK is killed. One start for both: starting Python twice costs more than all that is trained.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import os
 import signal
 import sys
@@ -18,7 +22,6 @@ from torch import nn
 
 from helpers import loaders, models, training
 from helpers.training import __main__ as command
-from helpers.training import processes
 
 CASES = {  # of 24 images, in two processes
     "parts of unequal size": {"batch_size": 7},  # 3 + 4, the last batch 1 + 2
@@ -39,7 +42,7 @@ def model_of(case: str) -> nn.Module:
 def outcome(pictures: Path, case: str) -> dict[str, object]:
     """All that must be the same in one process and in several."""
     data, model = tiny_loaders(pictures, **CASES[case]), model_of(case)
-    config = training.TrainConfig(epochs=3, lr=0.05, optimizer="sgd", momentum=0.5, mixed_precision=False)
+    config = training.TrainConfig(epochs=2, lr=0.05, optimizer="sgd", momentum=0.5, mixed_precision=False)
     if case.endswith("resumed"):
         config = dataclasses.replace(config, checkpoint="together")
         training.fit(model_of(case), data, dataclasses.replace(config, epochs=1))
@@ -65,16 +68,17 @@ def refusal(data: loaders.Loaders) -> str:
 
 
 def compare(pictures: Path, results: Path) -> None:
-    with processes.group():
-        print("the first process says this")
-        torch.manual_seed(7)
+    """Train every case; the bars of their progress are not shown."""
+    print("the first process says this")
+    torch.manual_seed(7)
+    with contextlib.redirect_stderr(io.StringIO()):
         found = {case: outcome(pictures, case) for case in CASES}
         found["batches of one"] = refusal(tiny_loaders(pictures, batch_size=1))
-        torch.save(found, results / f"{os.environ['RANK']}.pt")
+    torch.save(found, results / f"{os.environ['RANK']}.pt")
 
 
-def die(rank: str, options: list[str]) -> int:
-    train_one_epoch, done = training.train_one_epoch, []
+def main(pictures: str, results: str, rank: str, *options: str) -> int:
+    fit, train_one_epoch, done = training.fit, training.train_one_epoch, []
 
     def killed(*arguments: object, **settings: object) -> tuple[float, float]:
         if done and os.environ["RANK"] == rank:
@@ -82,13 +86,16 @@ def die(rank: str, options: list[str]) -> int:
         done.append(train_one_epoch(*arguments, **settings))
         return done[-1]
 
-    training.train_one_epoch = killed
+    def fit_after_the_cases(*arguments: object, **settings: object) -> training.History:
+        training.fit = fit
+        compare(Path(pictures), Path(results))
+        training.train_one_epoch = killed
+        return fit(*arguments, **settings)
+
+    training.fit = fit_after_the_cases  # within the group of processes that the command makes
     return command.main(options)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if sys.argv[1] == "compare":
-        compare(Path(sys.argv[2]), Path(sys.argv[3]))
-    else:
-        raise SystemExit(die(sys.argv[2], sys.argv[3:]))
+    raise SystemExit(main(*sys.argv[1:]))
