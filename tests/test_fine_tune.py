@@ -68,7 +68,7 @@ def test_it_is_what_two_calls_of_fit_do(folder: Path) -> None:
     first = training.fit(twin, data, TrainConfig(epochs=3, lr=1e-2, seed=5))
     twin.requires_grad_(True)
     twin.norm.requires_grad_(False)
-    config = TrainConfig(epochs=2, lr=1e-2, optimizer="adamw", schedule="one_cycle", backbone_factor=0.1, seed=5)
+    config = TrainConfig(epochs=2, lr=1e-3, optimizer="adamw", schedule="one_cycle", backbone_factor=0.3, seed=5)
     second = training.fit(twin, data, config)
     assert [epoch.val_loss for epoch in history.epochs] == first.column("val_loss") + second.column("val_loss")
     if history.best.epoch > 3:

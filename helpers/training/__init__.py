@@ -286,8 +286,8 @@ def fine_tune(
     """Fine-tune a pretrained network that was given a new head, in two calls of ``fit``.
 
     First the new layers alone, for ``head_epochs`` on features computed once (so without augmentation). Then everything
-    for ``epochs`` epochs by one cycle of the learning rate, new layers with ``lr``, pretrained ones with a tenth of it.
-    Batch norm keeps the weights and averages that it brought: few images could only spoil them.
+    for ``epochs`` epochs by one cycle of the learning rate, up to ``lr / 10`` for new and ``0.03 * lr`` for pretrained
+    layers. Batch norm keeps the weights and averages that it brought: few images could only spoil them.
 
     Args:
         checkpoint, resume, overwrite: as for ``fit``; the first part is saved as ``checkpoint + "-head"``.
@@ -301,7 +301,7 @@ def fine_tune(
     """
     alone = TrainConfig(head_epochs, lr, seed=seed, checkpoint=checkpoint and f"{checkpoint}-head")
     together = TrainConfig(
-        epochs, lr, "adamw", schedule="one_cycle", backbone_factor=0.1, seed=seed, checkpoint=checkpoint
+        epochs, lr / 10, "adamw", schedule="one_cycle", backbone_factor=0.3, seed=seed, checkpoint=checkpoint
     )
     models.freeze(model)
     head = fit(model, unchanged(loaders), alone, resume=resume, overwrite=overwrite)
