@@ -20,7 +20,7 @@ from helpers import datasets, loaders, models
 
 KIT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.name[:2]: path for path in sorted((KIT / "notebooks").glob("0[78]*.ipynb"))}
-MOST_CELLS = 82
+MOST_CELLS = 81
 
 
 def cells(number: str) -> dict[str, nbformat.NotebookNode]:
@@ -131,6 +131,12 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> Any:
     sys.modules.pop("stored")
 
 
+@pytest.fixture
+def quadrants(stored: Any) -> Any:
+    yield importlib.import_module("quadrants")
+    sys.modules.pop("quadrants")
+
+
 def test_a_script_that_was_interrupted_goes_on_where_it_was(stored: Any, tmp_path: Path) -> None:
     file, jobs, seen = tmp_path / "some.json", [{"way": way, "seed": seed} for seed in (0, 1) for way in "ab"], []
 
@@ -151,3 +157,43 @@ def test_a_script_that_was_interrupted_goes_on_where_it_was(stored: Any, tmp_pat
     assert whole["runs"][0]["drawn"] == whole["runs"][1]["drawn"] != whole["runs"][2]["drawn"]  # its seed decides
     assert all(whole[fact] for fact in ("script", "shown", "data", "about", "versions", "when"))
     assert all(run["seconds"] >= 0 and run["commit"] for run in whole["runs"])
+
+
+def test_a_way_is_trained_until_nothing_gets_better_and_the_best_look_is_kept(
+    quadrants: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LOOK": 5, "PATIENCE": 30, "EPOCHS": 1, "MOST": 2000}.items():
+        monkeypatch.setattr(quadrants, name, value)
+    torch.manual_seed(0)
+    rule, images = torch.randn(12, 4), torch.randn(140, 3, 2, 2)
+    labels = (images.flatten(1) @ rule).argmax(dim=1)
+    model, val = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 4)), (images[40:], labels[40:])
+    found = quadrants.train(model, images[:40], labels[:40], torch.arange(40), val, seed=0, factor=1.0)
+    looks, best = found["looks"], max(found["looks"])
+    assert len(looks) == found["steps"] // 5 and looks.index(best) == found["best_step"] // 5 - 1
+    assert found["best_step"] + 30 <= found["steps"] < found["best_step"] + 33  # the last epoch, 3 batches, is finished
+    assert (model(val[0]).argmax(dim=1) == val[1]).float().mean().item() == pytest.approx(best / 100, abs=1e-4)
+    assert looks[0] < best < 100 + 1e-9 and len(set(looks)) > 3
+
+
+def test_photos_are_drawn_by_class_and_with_their_mirror_images(quadrants: Any) -> None:
+    parts = {name: (torch.randn(24, 3, 4, 4), torch.arange(24) % 4) for name in ("train", "val", "test")}
+    target = quadrants.Target(parts, mirrored=True)
+    images, labels = target.parts["train"]
+    chosen = target.chosen(2, seed=0)
+    assert labels[chosen].bincount().tolist() == [4] * 4
+    assert torch.equal(images[chosen[8:]], images[chosen[:8]].flip(3))
+    assert set(chosen[:8].tolist()) <= set(range(24)) and not torch.equal(chosen, target.chosen(2, seed=1))
+    assert quadrants.Target(parts, mirrored=False).chosen(2, seed=0).tolist() == chosen[:8].tolist()
+
+
+def test_the_pairs_share_what_their_names_say(quadrants: Any) -> None:
+    shared = {  # first weights, images and order
+        "scratch, same first weights": (True, False),
+        "scratch, same images in the same order": (False, True),
+        "scratch, nothing shared": (False, False),
+    }
+    for kind, expected in shared.items():
+        for (way, init, order), (way_2, init_2, order_2) in quadrants.PAIRS[kind]:
+            assert (way, way_2) == ("scratch", "scratch") and (init == init_2, order == order_2) == expected
+    assert all(way == "all" for pair in quadrants.PAIRS["fine-tuned"] for way, _, _ in pair)

@@ -1,12 +1,9 @@
-"""Notebook 07's comparison on photos, each side until longer training no longer helps.
+"""What mean and standard deviation cost that change places, on photos: notebook 07.
 
     python tests/tools/experiments/fine_tuning.py PHOTOS
 
-PHOTOS is a folder or a zip like bcdp_v1: ``train/<class>/*``, ``test/<class>/*``, four classes. ``alexnet_mini`` at
-64 px in four ways (a new last layer on the frozen network, the head 4096-512-4 on it, everything fine-tuned, from
-scratch), trained for 3, 10, 30 and 60 epochs, each time from the beginning, so that it shows from where on longer
-training does not help. With SqueezeNet's ImageNet weights (TORCH_HOME, or a network) it also measures what mean and
-standard deviation cost that change places.
+PHOTOS is a folder or a zip like bcdp_v1: ``train/<class>/*``, ``test/<class>/*``, four classes. SqueezeNet's ImageNet
+weights come from TORCH_HOME, or with a network. (``quadrants.py`` compares frozen, fine-tuned and from scratch.)
 """
 
 from __future__ import annotations
@@ -26,31 +23,8 @@ from helpers import loaders, models, training, transfer
 from helpers.loaders import IMAGENET_MEAN, IMAGENET_STD, Loaders
 from helpers.training import TrainConfig
 
-SEEDS, LENGTHS, SIZE = (0, 1, 2), (3, 10, 30, 60), 64
+SEEDS = (0, 1, 2)
 STATISTICS = {"right": (IMAGENET_MEAN, IMAGENET_STD), "swapped": (IMAGENET_STD, IMAGENET_MEAN)}
-WAYS = ("last layer", "new head", "fine-tuned", "from scratch")
-
-
-def one_way(folder: Path, way: str, epochs: int, seed: int) -> dict[str, Any]:
-    """One way of notebook 07, with the settings that it has there: validation and test accuracy."""
-    plain = loaders.image_folder(folder, size=SIZE, seed=seed)
-    varied = loaders.image_folder(folder, size=SIZE, seed=seed, augment="flip")
-    if way == "from scratch":
-        model = models.load("alexnet_mini", num_classes=4, pretrained=False)
-        training.fit(model, varied, TrainConfig(epochs=epochs, lr=1e-3, schedule="one_cycle", seed=seed))
-    else:
-        model = models.replace_head(models.load("alexnet_mini"), 4, hidden=(4096, 512) if way == "new head" else ())
-        models.freeze(model)
-        length = 10 if way == "fine-tuned" else epochs
-        training.fit(model, plain, TrainConfig(epochs=length, lr=1e-4 if way == "new head" else 1e-3, seed=seed))
-        if way == "fine-tuned":
-            model.requires_grad_(True)
-            training.fit(model, varied, TrainConfig(epochs=epochs, lr=1e-4, schedule="one_cycle", seed=seed))
-    parts = {"validation": plain.val, "test": plain.test}
-    return {name: round(training.evaluate(model, loader).accuracy, 2) for name, loader in parts.items()}
-
-
-# --- mean and standard deviation swapped --------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -97,13 +71,6 @@ def main(source: str, *only: str) -> None:
             KIT / "notebooks/results/07_swapped.json", jobs, lambda **job: swap(known(), **job),
             only=only, shown="notebook 07, section 3", data=PHOTOS,
             about="squeezenet1_1, 128 px, frozen, 100 images per class for training; accuracy in percent",
-        )  # fmt: skip
-        jobs = [{"way": way, "epochs": epochs, "seed": seed}
-                for seed in SEEDS for epochs in LENGTHS for way in WAYS]  # fmt: skip
-        stored.compute(
-            KIT / "notebooks/results/07_three_ways.json", jobs, functools.partial(one_way, folder),
-            only=only, shown="notebook 07, section 7", data=PHOTOS,
-            about=f"alexnet_mini, {SIZE} px; accuracy in percent",
         )  # fmt: skip
 
 
