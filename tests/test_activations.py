@@ -485,11 +485,6 @@ def test_figure_of_signed_maps_has_white_at_zero() -> None:
         plotting_activations.feature_maps(torch.zeros(1, 4, 3, 3))
 
 
-def test_figure_of_slices() -> None:
-    figure = plotting_activations.filter_slices(randomly(6, 4, 3, 3), count=2, slices=3, title="conv2")
-    assert len(figure.axes) == 6 and "filter 1\nchannel 2" in texts(figure) and "conv2" in figure.alt
-
-
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
 def test_figure_of_grad_cam(shared: bool) -> None:
     cams = {"dog": torch.tensor([[4.0, 0], [0, 0]]), "cat": torch.tensor([[0, 0], [0, 1.0]])}
@@ -498,23 +493,6 @@ def test_figure_of_grad_cam(shared: bool) -> None:
     assert limits == [(0, 4), (0, 4 if shared else 1)]
     assert "highest 4" in texts(figure) and ("one scale for all" in texts(figure)) is shared
     assert "dog: highest 4, at the top, left; cat: highest 1, at the " in figure.alt
-
-
-@pytest.mark.parametrize("box", [(2, 1, 6, 5), (-3, -2, 4, 30)], ids=["inside", "over the edge"])
-def test_figure_of_a_box(box: tuple[int, ...]) -> None:
-    figure = plotting_activations.box_on_picture(np.zeros((20, 24, 3)), box, title="cell (0, 0)")
-    whole, part = figure.axes
-    frame = whole.patches[-1]
-    assert frame.get_xy() == (box[1] - 0.5, box[0] - 0.5)
-    assert (frame.get_height(), frame.get_width()) == (box[2] - box[0], box[3] - box[1])
-    assert whole.get_xlim()[0] <= box[1] - 0.5 and whole.get_xlim()[1] >= box[3] - 0.5
-    assert part.get_ylim() == (box[2] - 0.5, box[0] - 0.5)
-    assert f"{box[2] - box[0]} x {box[3] - box[1]} px" in texts(figure)
-
-
-def test_an_empty_box_is_refused() -> None:
-    with pytest.raises(ValueError, match="top < bottom and left < right"):
-        plotting_activations.box_on_picture(np.zeros((4, 4, 3)), (2, 2, 2, 4))
 
 
 # --- real weights, where they are -------------------------------------------------------------------------------------

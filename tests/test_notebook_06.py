@@ -15,7 +15,7 @@ import pytest
 from helpers import experiments
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "06_training_recipe.ipynb"
-STORED = ("augmentation", "dropout", "relu_tanh")
+STORED = ("augmentation", "batch_norm", "dropout", "relu_tanh", "today")
 TEST = "test error, %"
 
 
@@ -120,6 +120,29 @@ def test_dropout_costs_after_twelve_epochs_and_gains_after_100() -> None:
     for dropped in ("hidden 0.5", "input 0.2, hidden 0.5"):
         assert min(errors[f"12 epochs, {dropped}"]) > max(errors["12 epochs, none"]), "every seed against every seed"
         assert max(errors[f"100 epochs, {dropped}"]) < min(errors["100 epochs, none"])
+
+
+def test_batch_norm_is_better_on_new_images_at_every_rate() -> None:
+    results, said, rates = experiments.load("06_batch_norm"), text("nb06-092"), (0.01, 0.03, 0.1)
+    errors = {norm: [results.last(f"{norm}, lr {lr}", TEST) for lr in rates] for norm in ("none", "batch norm")}
+    means = {norm: list(map(statistics.mean, values)) for norm, values in errors.items()}
+    assert all(with_it < without for without, with_it in zip(*means.values(), strict=True))
+    assert means["none"].index(min(means["none"])) == 1 and means["batch norm"].index(min(means["batch norm"])) == 2
+    assert max(errors["batch norm"][2]) < min(map(min, errors["none"]))
+    assert f"0.03 ({means['none'][1]:.1f} %)" in said and f"0.1 ({means['batch norm'][2]:.1f} %)" in said
+    for setting in ("none, lr 0.03", "batch norm, lr 0.1"):
+        assert set(results.last(setting, "training error, %")) == {0.0}
+
+
+def test_every_step_of_todays_recipe_is_better_with_every_seed() -> None:
+    results, said = experiments.load("06_today"), text("nb06-162")
+    steps = [results.last(name, TEST) for name in results.settings]
+    for before, after in zip(steps, steps[1:], strict=False):
+        assert all(less < more for less, more in zip(after, before, strict=True))
+    first, rate, shifts, last = map(statistics.mean, steps)
+    assert f"From {first:.1f} % to {last:.1f}" in said and last < 0.6 * first
+    assert f"{rate - shifts:.1f} points, is due to the shifts" in said and rate - shifts > (first - last) / 2
+    assert f"cosine brings {first - rate:.1f}" in said and f"another {shifts - last:.1f}" in said
 
 
 def test_relu_and_tanh_need_as_many_epochs_each_at_its_best_rate() -> None:

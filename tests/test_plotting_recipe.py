@@ -58,16 +58,6 @@ def test_by_depth_leaves_out_zeros_and_says_how_first_and_last_compare():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == words
 
 
-def test_descents_draw_the_path_and_the_minimum():
-    hessian, minimum = torch.diag(torch.tensor([1.0, 25.0])), torch.tensor([3.0, -1.0])
-    path = torch.tensor([[5.0, 1.0], [4.5, -2.0], [4.0, -0.5]])
-    figure = recipe.descents({"narrow": (hessian, minimum, path)})
-    drawn, star = figure.axes[0].lines
-    np.testing.assert_array_equal(drawn.get_xydata(), path)
-    np.testing.assert_array_equal(star.get_xydata(), minimum[None])
-    assert "curves 25 times as much" in figure.alt
-
-
 def test_norm_axes_mark_the_numbers_that_share_a_mean():
     figure = recipe.norm_axes()
     figure.draw_without_rendering()

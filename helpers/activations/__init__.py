@@ -71,8 +71,7 @@ def dead_share(maps: Tensor) -> float:
 def filters(model: nn.Module, layer: str | None = None) -> Tensor:
     """A copy of the weights ``(out_channels, in_channels, h, w)`` of the convolution ``layer``, by default the first.
 
-    With three input channels they can be drawn in colour (``plotting.filters``), others only slice by slice
-    (``plotting.activations.filter_slices``).
+    With three input channels they can be drawn in colour (``plotting.filters``).
     """
     convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
     if not convolutions:

@@ -45,11 +45,11 @@ TITLE, TEXT = 14, 12  # points: readable from the back row when a notebook is pr
 
 _ELSEWHERE = {  # file: figures that are found here too, loaded when they are asked for
     "runs": ("bands",),
-    "activations": ("feature_maps", "filter_slices", "cam_overlay", "box_on_picture"),
+    "activations": ("feature_maps", "cam_overlay"),
+    "descent": ("descents",),
     "networks": ("weights_against_work", "cumulative", "shares"),
     "recipe": (
-        "activation_functions", "by_depth", "descents", "norm_axes", "histograms", "gallery",
-        "learning_rates", "picture_map",
+        "activation_functions", "by_depth", "norm_axes", "histograms", "gallery", "learning_rates",
     ),
 }  # fmt: skip
 

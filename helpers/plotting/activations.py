@@ -1,14 +1,13 @@
-"""Figures of what a network computes inside: feature maps, slices of filters, Grad-CAM, the field of a cell."""
+"""Figures of what a network computes inside: feature maps, Grad-CAM."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from matplotlib.patches import Rectangle
 
-from helpers.plotting import ORANGE, TEXT, Figure, label_all, new_figure, tiles, with_alt
+from helpers.plotting import TEXT, Figure, label_all, tiles, with_alt
 
 Picture = np.ndarray | torch.Tensor  # (H, W, 3) in 0..1, as ``loaders.as_image`` gives it
 
@@ -52,25 +51,6 @@ def strongest(maps: np.ndarray) -> tuple[np.ndarray, bool, str]:
     return maps.mean(axis=(1, 2)).argsort(kind="stable")[::-1], signed, dead
 
 
-def filter_slices(weight: torch.Tensor, *, count: int = 4, slices: int = 8, title: str = "") -> Figure:
-    """The first ``slices`` input channels of the first ``count`` filters of ``(K, C, h, w)``, a row a filter.
-
-    Every filter has its own scale, the same upwards and downwards: blue below zero, white zero, red above.
-    """
-    values = weight.detach().cpu().float().numpy()[:count, :slices]
-    rows, columns = values.shape[:2]
-    figure, axes = tiles(rows * columns, columns, width=1.3, height=1.6, title=title)
-    for place, axis in enumerate(axes):
-        row, column = divmod(place, columns)
-        limit = max(np.abs(values[row]).max(), 1e-12)
-        axis.imshow(values[row, column], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        axis.set_title(f"filter {row}\nchannel {column}", fontsize=TEXT)
-    size = f"{values.shape[2]}x{values.shape[3]}"
-    return with_alt(
-        figure, f"{title}. {rows} filters, {columns} input channels of each, {size} weights. Red is positive."
-    )
-
-
 def cam_overlay(
     picture: Picture, cams: Mapping[str, torch.Tensor], *, shared: bool = True, smooth: bool = True, title: str = ""
 ) -> Figure:
@@ -103,33 +83,6 @@ def cam_overlay(
         bar.set_ticks([0, shown.get_clim()[1] or 1], labels=["0", "highest"])
     said = "; ".join(f"{name}: highest {grid.max():.3g}, {_place(grid)}" for name, grid in grids.items())
     return with_alt(figure, f"{heading}. {said}.")
-
-
-def box_on_picture(picture: Picture, box: Sequence[int], *, title: str = "") -> Figure:
-    """The part ``box`` = (top, left, bottom, right), px, of a picture, framed; beside it that part alone.
-
-    ``bottom`` and ``right`` are the first row and column behind the box, as in ``picture[top:bottom, left:right]``. A
-    box may reach over the edge: there the network sees padding, drawn hatched.
-    """
-    pixels = np.asarray(picture)
-    top, left, bottom, right = box
-    if bottom <= top or right <= left:
-        raise ValueError(f"box={tuple(box)} must be (top, left, bottom, right) with top < bottom and left < right.")
-    said = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {bottom - top} x {right - left} px"
-    place = (left - 0.5, top - 0.5), right - left, bottom - top
-    figure, ((whole, part),) = new_figure(8, 4.4, columns=2, title="\n".join(filter(None, [title, said])))
-    for axis, name in ((whole, "the image"), (part, "what the cell sees")):
-        axis.set(facecolor="white", xticks=[], yticks=[])
-        axis.set_title(name, fontsize=TEXT)
-        axis.add_patch(Rectangle(*place, fill=False, ec="grey", hatch="//", lw=0, zorder=0))  # padding
-        axis.imshow(pixels, zorder=1)
-    whole.add_patch(Rectangle(*place, fill=False, ec=ORANGE, lw=3, zorder=2))
-    height, width = pixels.shape[:2]
-    whole.set(xlim=(min(left, 0) - 1, max(right, width)), ylim=(max(bottom, height), min(top, 0) - 1))
-    part.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
-    return with_alt(
-        figure, f"{title} A picture of {height} x {width} px with a frame around {said}; beside it that part."
-    )
 
 
 def _place(grid: np.ndarray) -> str:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
-from helpers.loaders import as_image
-from helpers.plotting import MOST_CLASSES, RED, TEXT, TITLE, finish, legend_below, look, new_figure, tiles, with_alt
-from helpers.plotting.figure import Figure, label, label_all
+from helpers.plotting import RED, TEXT, TITLE, finish, legend_below, look, new_figure, tiles, with_alt
+from helpers.plotting.figure import Figure, label_all
 from helpers.plotting.runs import bands
 from helpers.svg import BLUE, ORANGE
 
@@ -81,32 +79,6 @@ def _ratio(layers: Sequence[Layer]) -> str:
     return (
         f"activations change by 10^{round(np.log10(forward))} from the first to the last layer, "
         f"gradients by 10^{round(np.log10(backward))} from the last to the first"
-    )
-
-
-def descents(named: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, title: str = "") -> Figure:
-    """Level lines of quadratic losses over two weights, and the way that gradient descent takes.
-
-    Args:
-        named: title -> (Hessian ``(2, 2)``, minimum ``(2,)``, path ``(T, 2)``).
-    """
-    figure, (axes,) = new_figure(3.7 * len(named), 4.2, columns=len(named), title=title)
-    said = []
-    for axis, (name, (hessian, minimum, path)) in zip(axes, named.items(), strict=True):
-        reach = 1.25 * float((path - minimum).abs().max())
-        side = torch.linspace(-reach, reach, 121)
-        away = torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=2)  # (121, 121, 2)
-        loss = 0.5 * torch.einsum("hwi,ij,hwj->hw", away, hessian.float(), away)
-        levels = np.geomspace(float(loss.max()) / 3000, float(loss.max()), 9)
-        axis.contour(side + minimum[0], side + minimum[1], loss, levels=levels, colors="grey", linewidths=0.9)
-        axis.plot(*path.T.tolist(), "o-", color=RED, ms=4, lw=1.4)
-        axis.plot(*minimum.tolist(), "*", color=BLUE, ms=16)
-        axis.set_aspect("equal")
-        finish(axis, name, "first weight", "second weight")
-        low, high = torch.linalg.eigvalsh(hessian).tolist()
-        said.append(f"{name}: the steepest direction curves {high / low:.0f} times as much as the flattest")
-    return with_alt(
-        figure, f"{title} Level lines of the loss, a star at its minimum, descent in red. {'; '.join(said)}."
     )
 
 
@@ -183,30 +155,6 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], *, chosen: f
     finish(axis, title, "learning rate", "loss, smoothed")
     best = rates[int(np.nanargmin(losses))]
     return with_alt(figure, f"{title} Loss over the learning rate; lowest near {best:.1g}, chosen {chosen:.1g}.")
-
-
-def picture_map(points: Tensor, images: Tensor, labels: Tensor, classes: Sequence[str], *, title: str = "") -> Figure:
-    """``images`` ``(N, 3, H, W)``, normalised, drawn small at ``points`` ``(N, 2)``, framed in their class's colour.
-
-    The names of the classes stand in the middle of their images, where there are at most 30 classes.
-    """
-    figure, ((axis,),) = new_figure(9, 7, title=title)
-    spots = points.cpu().numpy()
-    for spot, image, number in zip(spots, images, labels.tolist(), strict=True):
-        frame = {"edgecolor": look(number)["color"], "lw": 2.5, "facecolor": "none"}
-        box = OffsetImage(as_image(image[None]).numpy(), zoom=26 / image.shape[1])
-        axis.add_artist(AnnotationBbox(box, spot, pad=0.1, bboxprops=frame))
-    for number in labels.unique().tolist() if len(classes) <= MOST_CLASSES else ():
-        middle = spots[labels.cpu().numpy() == number].mean(axis=0)
-        frame = {"edgecolor": look(number)["color"], "facecolor": "white", "boxstyle": "round"}
-        name = label(classes[number], 20)
-        axis.annotate(name, middle, ha="center", va="center", fontsize=TITLE, bbox=frame, zorder=9)
-    low, high = spots.min(axis=0), spots.max(axis=0)
-    margin = 0.06 * (high - low) + 1e-9
-    x_limits, y_limits = zip(low - margin, high + margin, strict=True)
-    axis.set(xlim=x_limits, ylim=y_limits, xticks=[], yticks=[])
-    said = f"{len(spots)} small pictures laid out by their features, framed by class: {', '.join(classes)}"
-    return with_alt(figure, f"{title}. {said}.")
 
 
 # ---- names of last term, which students' older copies call ---------------------------------------------------------
