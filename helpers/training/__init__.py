@@ -282,7 +282,7 @@ def fine_tune(
     checkpoint: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-) -> History:
+) -> list[History]:
     """Fine-tune a pretrained network that was given a new head, in two calls of ``fit``.
 
     First the new layers alone, for ``head_epochs`` on features computed once (so without augmentation). Then everything
@@ -293,8 +293,8 @@ def fine_tune(
         checkpoint, resume, overwrite: as for ``fit``; the first part is saved as ``checkpoint + "-head"``.
 
     Returns:
-        the history of both parts in one; the network is left with the best epoch of both. Stopped by Ctrl-C in the
-        first part, the second is not begun.
+        a history for each part. The network is left with the best epoch of the second, whatever the first had reached:
+        few validation images do not tell the two apart. Stopped by Ctrl-C in the first part, the second is not begun.
 
     Raises:
         ValueError, TrainingError, CheckpointError: as ``fit``; ValueError too where nothing in the network is new.
@@ -306,17 +306,12 @@ def fine_tune(
     models.freeze(model)
     head = fit(model, unchanged(loaders), alone, resume=resume, overwrite=overwrite)
     if len(head.epochs) < head_epochs:
-        return head
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+        return [head]
     model.requires_grad_(True)
     for layer in model.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.requires_grad_(False)
-    history = fit(model, loaders, together, resume=resume, overwrite=overwrite)
-    history.epochs = head.epochs + [dataclasses.replace(e, epoch=head_epochs + e.epoch) for e in history.epochs]
-    if history.best.epoch <= head_epochs:
-        model.load_state_dict(before)
-    return history
+    return [head, fit(model, loaders, together, resume=resume, overwrite=overwrite)]
 
 
 def _scores(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
