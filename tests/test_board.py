@@ -81,6 +81,35 @@ def test_the_steps_are_those_of_sgd_with_momentum():
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_another_trainer_is_the_one_of_torch():
+    ours, images, labels = small_net(), *stripes()
+    shown = board(ours, lr=0.01, batch_size=150)
+    shown.kind.value = "Adam"
+    shown.run(3)
+    theirs = small_net()
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(images[:150]), labels[:150]).backward()
+        optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_it_shows_validation_images_with_what_the_network_says_now():
+    shown, (images, labels) = board(lr=0.05, classes=["column", "row"]), stripes()
+    assert shown.state.images == ()
+    shown.run(3)
+    tiles, places = shown.state.images, [150, 157, 164, 171, 178, 185, 192, 199]  # evenly over the fifty
+    assert [tile.right for tile in tiles] == [["column", "row"][labels[place]] for place in places]
+    said = shown._trainer.model(images[places]).softmax(dim=1)
+    for tile, place, shares in zip(tiles, places, said, strict=True):
+        assert dict(tile.bars) == pytest.approx(dict(zip(["column", "row"], shares.tolist(), strict=True)), abs=1e-4)
+        assert tile.bars[0][1] >= tile.bars[1][1]
+        assert tile.pixels.reshape(64, 3)[images[place].flatten().argmax()].tolist() == [255, 255, 255]
+    assert shown.picture.value.count("<image") == 4 + 8 and shown.picture.value.count(" ✓<") == 8
+
+
 def test_a_new_learning_rate_acts_while_it_trains():
     shown = board(lr=0.01, most_steps=10**6)
     shown.start()

@@ -188,13 +188,13 @@ def steps_of(board):
 
 
 def use_maps(notebook, screenshots):
-    """Notebook 03: the browser of feature maps. Another layer, another cell, one scale for all."""
+    """Notebook 03: the browser of feature maps. Another layer, another position, one scale for all."""
     browser = notebook.explorers()[0]
     before = lab.alt(browser)
     browser.locator("select").nth(0).select_option(index=0)
     lab.until(lambda: lab.alt(browser) != before, "another layer shows the same")
     assert "features.0" in lab.alt(browser)
-    lab.press(browser, "cell: row", "ArrowLeft", times=3)
+    lab.press(browser, "position: row", "ArrowLeft", times=3)
     browser.locator("select").nth(2).select_option("one scale for all")
     lab.wait_for(browser, "all from")
     browser.screenshot(path=screenshots / "maps.png")

@@ -106,7 +106,7 @@ def test_a_state_that_is_refused_changes_nothing(make, draw, setting, value):
 
 
 def test_every_widget_is_a_name_of_widgets():
-    for name in ("KernelExplorer", "MapBrowser", "TrainingBoard", "NetworkExplorer", "ZooExplorer"):
+    for name in ("KernelExplorer", "MapBrowser", "TrainingBoard", "NetworkExplorer", "ZooExplorer", "Chooser"):
         assert getattr(widgets, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'ZooBrowser'"):
         _ = widgets.ZooBrowser
@@ -128,6 +128,12 @@ def test_presets_can_be_chosen_in_the_menu_and_in_the_constructor(name):
     explorer.preset.value = name
     assert explorer.svg() == conv_picture(name) == ConvExplorer(name).svg()
     assert explorer.state == ConvExplorer(name).state
+
+
+def test_the_menu_names_the_preset_that_is_shown():
+    assert ConvExplorer("LeNet C1").preset.value == "LeNet C1"
+    assert ReceptiveFieldExplorer(name := next(iter(field.PRESETS))).preset.value == name
+    assert ConvExplorer({"stride": 3}).preset.label == "choose one …"
 
 
 def test_a_preset_can_be_chosen_again_after_a_slider_moved():
@@ -354,3 +360,40 @@ def test_a_kernel_of_ones_own():
     assert explorer.state["row"] == explorer.controls["row"].max == 2
     with pytest.raises(ValueError, match="there is no kernel 'Prewitt'; there are: identity"):
         explorer.state = {"kernel": "Prewitt"}
+
+
+# ---- images of the notebook's own --------------------------------------------------------------------------------
+
+
+def test_a_chooser_shows_what_its_function_makes_of_menu_and_slider():
+    asked = []
+
+    def draw(photo, strength):
+        asked.append((photo, strength))
+        image = np.full((4, 6, 3), strength)
+        return {f"{photo}, as it is": image, "what it is": (image, {"dog": 0.1, "cat": 0.7, "cup": 0.15, "car": 0.05})}
+
+    chooser = widgets.Chooser(draw, photo=["cat", "dog"], strength=[0, 0.5, 1], title="Two images")
+    assert [type(control).__name__ for control in chooser.controls.values()] == ["Dropdown", "SelectionSlider"]
+    assert chooser.state == {"photo": "cat", "strength": 0}
+    assert chooser.svg().alt == "Two images, photo cat, strength 0: cat, as it is; what it is cat 70 %."
+    chooser.controls["strength"].value = 0.5
+    assert chooser.picture.value == chooser.svg() and "photo cat, strength 0.5" in chooser.svg().alt
+    assert asked == [("cat", 0), ("cat", 0.5)]  # each once, however often it is drawn
+    image = Image.open(io.BytesIO(base64.b64decode(re.findall('base64,([^"]+)"', chooser.svg())[0])))
+    assert np.unique(np.asarray(image)).tolist() == [128] and image.size == (6, 4)
+    shown = re.findall(r">(\w+)</text><text[^>]*>(\d+) %<", chooser.svg())
+    assert shown == [("cat", "70"), ("cup", "15"), ("dog", "10")]  # the three highest
+    assert widgets.Chooser(draw, state={"strength": 1}, photo=["cat"], strength=[0, 1]).state["strength"] == 1
+
+
+def test_a_photo_lies_on_the_face_of_the_volume():
+    photo = np.random.default_rng(0).random((32, 32, 3))
+    picture = VolumeView(photo=photo).svg()
+    (file,) = re.findall('base64,([^"]+)"', picture)
+    assert (np.asarray(Image.open(io.BytesIO(base64.b64decode(file)))) == (255 * photo + 0.5).astype(np.uint8)).all()
+    a, b, c, d, e, f = map(float, re.search(r'matrix\(([^)]+)\)" style', picture)[1].split())
+    corners = {(round(a * col + c * row + e), round(b * col + d * row + f)) for col in (0, 32) for row in (0, 32)}
+    faces = [points.split() for points in re.findall('polygon points="([^"]+)"', picture)]
+    face = {tuple(round(float(v)) for v in point.split(",")) for point in faces[0]}  # the first that is drawn
+    assert corners == face

@@ -161,14 +161,18 @@ class Sheet:
             offset += pitch
         self.parts.append(f'<path d="{strokes}" {_edge(VERMILION, 1.2)} fill="none"/>')
 
-    def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float, *, tip: str) -> None:
-        """``pixels`` ``(h, w, 3)``, uint8, with hard edges between them."""
+    def image(
+        self, pixels: np.ndarray, x: float, y: float, width: float, height: float, *, tip: str,
+        matrix: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        """``pixels`` ``(h, w, 3)``, uint8, with hard edges between them; ``matrix`` as in SVG slants them."""
+        slant = f'transform="matrix({" ".join(f"{value:.3f}" for value in matrix)})" ' if matrix else ""
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
         source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
         self.parts.append(
             f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
-            f'style="image-rendering: pixelated" href="{source}">{_tooltip(tip)}</image>'
+            f'{slant}style="image-rendering: pixelated" href="{source}">{_tooltip(tip)}</image>'
         )
 
 

@@ -1,4 +1,4 @@
-"""The training board's picture: curves of a run and the filters of its first layer. State in, SVG out."""
+"""The training board's picture: curves of a run, first filters, images with their classes. State in, SVG out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ from helpers import svg
 
 CURVE_POINTS = 150  # a longer run is drawn as means over neighbouring steps
 MOST_FILTERS = 16
+MOST_SIDE = 290.0  # px, of an image
+
+
+class Tile(NamedTuple):
+    """An image, and what is said about it."""
+
+    pixels: np.ndarray  # (h, w, 3), uint8
+    words: str = ""
+    bars: tuple[tuple[str, float], ...] = ()  # (class, probability)
+    right: str = ""  # the true class, where it is known: its bar is green and has a tick
+
+    @property
+    def alt(self) -> str:
+        return " ".join([self.words, *(f"{name} {100 * share:.0f} %" for name, share in self.bars[:1])]).strip()
 
 
 @dataclass(frozen=True)
@@ -19,15 +33,16 @@ class BoardState:
     """What is known of a run at one moment."""
 
     losses: tuple[float, ...] = ()  # training loss of every step
-    checks: tuple[tuple[int, float], ...] = ()  # (steps done, correct validation pictures in percent)
+    checks: tuple[tuple[int, float], ...] = ()  # (steps done, correct validation images in percent)
     rates: tuple[tuple[int, float], ...] = ()  # (steps done, learning rate from there on)
     filters: np.ndarray | None = None  # (K, C, h, w), the weights of the first convolution
     status: str = "not started"
     problem: str = ""  # why the run ended early; empty while all is well
+    images: tuple[Tile, ...] = ()  # a few validation images, and what the network says
 
 
 def board_picture(state: BoardState, *, font_px: int = 16) -> svg.Picture:
-    """Loss and accuracy over the steps, a mark where the learning rate changed, and below them the filters."""
+    """Loss and accuracy over the steps, a mark where the learning rate changed; below them filters and images."""
     sheet, steps = svg.Sheet(font_px), max(len(state.losses), 1)
     left, width, apart = 3.5 * font_px, (svg.WIDTH - 11 * font_px) / 2, 5.5 * font_px
     sheet.text(font_px, 1.6 * font_px, _headline(state), bold=True)
@@ -36,11 +51,15 @@ def board_picture(state: BoardState, *, font_px: int = 16) -> svg.Picture:
     loss = _Axes(left, 3.8 * font_px, width, 12.0 * font_px, steps, highest)
     loss.draw(sheet, "training loss", losses, svg.VERMILION)
     accuracy = _Axes(left + width + apart, 3.8 * font_px, width, 12.0 * font_px, steps, 100.0)
-    accuracy.draw(sheet, "validation pictures correct, %", state.checks, svg.BLUE)
+    accuracy.draw(sheet, "validation images correct, %", state.checks, svg.BLUE)
     _rate_marks(sheet, loss, state.rates)
     sheet.y = loss.y + loss.height + 3.4 * font_px
     if state.filters is not None:
         _filters(sheet, state.filters)
+    if state.images:
+        sheet.text(font_px, sheet.y + 0.6 * font_px, "validation images, and what the network says (✓: the true class)")
+        sheet.y += 1.3 * font_px
+        tiles(sheet, state.images, columns=8)
     if state.problem:
         sheet.note(("The training ended early:", svg.VERMILION, state.problem))
     return sheet.picture(title="Training board", alt=_in_words(state), height=sheet.y + 0.5 * font_px)
@@ -58,11 +77,36 @@ def _in_words(state: BoardState) -> str:
         thinned = _thinned(state.losses)
         said.append(f"training loss {state.losses[0]:.2f} at the first step, about {thinned[-1][1]:.2f} at the last")
     if state.checks:
-        said.append(f"{state.checks[-1][1]:.1f} % of the validation pictures correct")
+        said.append(f"{state.checks[-1][1]:.1f} % of the validation images correct")
     if state.filters is not None:
         count, _, height, width = state.filters.shape
         said.append(f"{count} filters of {height} × {width} in the first layer")
     return "; ".join(said) + f". {state.problem}".rstrip()
+
+
+def tiles(sheet: svg.Sheet, content: Sequence[Tile], *, columns: int) -> None:
+    """The tiles below ``y``, so many in a row, words and bars under each image; ``y`` is then below them all."""
+    size, pitch, bottom, top = sheet.small, (sheet.right - sheet.left + sheet.font_px) / columns, sheet.y, sheet.y
+    side = min(pitch - sheet.font_px, MOST_SIDE)
+    for number, tile in enumerate(content):
+        top = bottom if number % columns == 0 else top
+        x, unit = sheet.left + number % columns * pitch, side / max(tile.pixels.shape[:2])
+        height, width = (unit * length for length in tile.pixels.shape[:2])
+        sheet.image(tile.pixels, x, top, width, height, tip=tile.words)
+        sheet.y = top + height
+        if tile.words:
+            sheet.lines(tile.words, x=x, width=side, size=size, step=1.3)
+            sheet.y += 0.2 * sheet.font_px
+        for name, share in tile.bars:
+            sheet.y += 1.35 * sheet.font_px
+            colour, tick = (svg.GREEN_TINT, " ✓") if name == tile.right else (svg.BLUE_TINT, "")
+            box = sheet.y - sheet.font_px, side * share, 1.25 * sheet.font_px
+            sheet.rect(x, *box, fill=colour, stroke=svg.GREEN if tick else svg.BLUE)
+            room = int(side / (size * svg.SANS_ADVANCE)) - 6
+            sheet.text(x + 3, sheet.y, (name if len(name) <= room else name[: room - 1] + "…") + tick, size=size)
+            sheet.text(x + side, sheet.y, f"{100 * share:.0f} %", size=size, anchor="end")
+        bottom = max(bottom, sheet.y + sheet.font_px)
+    sheet.y = bottom
 
 
 def _thinned(values: Sequence[float]) -> list[tuple[float, float]]:

@@ -129,5 +129,5 @@ def _loss_in_words(lost: Dropped) -> str:
     if not lost.real:
         return f"hatched: {lost.total} px never read, padding only"
     if lost.real == lost.total:
-        return f"hatched: {lost.total} px of the picture never read"
-    return f"hatched: {lost.total} px never read, {lost.real} of the picture"
+        return f"hatched: {lost.total} px of the image never read"
+    return f"hatched: {lost.total} px never read, {lost.real} of the image"

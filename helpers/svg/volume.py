@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image
+
 from helpers import conv_math, svg
 from helpers.conv_math import InvalidSetting
 from helpers.svg.conv_setup import Setup
@@ -31,10 +34,12 @@ class VolumeSetup(Setup):
         return conv_math.output_size(self.size, self.kernel_size, stride=self.stride, padding=self.padding)
 
 
-def volume_picture(state: Mapping[str, int] | None = None, *, font_px: int = 16) -> svg.Picture:
+def volume_picture(
+    state: Mapping[str, int] | None = None, *, photo: np.ndarray | None = None, font_px: int = 16
+) -> svg.Picture:
     """Input block, filter block and activation maps with their sizes; heights are to scale, channels are not.
 
-    ``state`` is what a volume view's ``state`` holds, or None.
+    ``state`` is what a volume view's ``state`` holds, or None; ``photo`` ``(H, W, 3)`` in 0..1 lies on the input.
     """
     setup, sheet, title = VolumeSetup.of(state), svg.Sheet(font_px), "Volumes of a convolution"
     try:
@@ -47,7 +52,7 @@ def volume_picture(state: Mapping[str, int] | None = None, *, font_px: int = 16)
     floor = 5 * font_px + (1 - SLOPE[1]) * max(setup.size, size) * unit  # where all three blocks stand
     columns = _columns(setup, unit, font_px)
     _titles(sheet, setup, columns)
-    _input(sheet, setup, columns[0], floor, unit)
+    _input(sheet, setup, columns[0], floor, unit, photo)
     _filter(sheet, setup, columns[1], floor, unit)
     _maps(sheet, setup, size, columns[2], floor, unit)
     sheet.y = floor + 3.4 * font_px
@@ -85,7 +90,7 @@ def _columns(setup: VolumeSetup, unit: float, font_px: int) -> tuple[float, floa
 
 def _block(
     sheet: svg.Sheet, x: float, floor: float, thickness: float, height: float, *, fill: str, stroke: str,
-    line: float = 1.5, tip: str = "",
+    line: float = 1.5, tip: str = "", opacity: float = 1.0,
 ) -> None:  # fmt: skip
     """A box standing on the floor: channels to the right, rows upwards, columns to the back."""
     dx, dy = SLOPE[0] * height, SLOPE[1] * height
@@ -93,7 +98,7 @@ def _block(
     top = [front[3], front[2], (x + thickness + dx, floor - height + dy), (x + dx, floor - height + dy)]
     side = [front[1], (x + thickness + dx, floor + dy), (x + thickness + dx, floor - height + dy), front[2]]
     for face, colour in ((side, fill), (top, svg.PAPER), (front, svg.FAINT if fill == svg.PAPER else fill)):
-        sheet.polygon(face, fill=colour, stroke=stroke, line=line, tip=tip)
+        sheet.polygon(face, fill=colour, stroke=stroke, line=line, tip=tip, opacity=opacity)
 
 
 def _at(x: float, floor: float, unit: float, row: float, column: float) -> tuple[float, float]:
@@ -109,14 +114,21 @@ def _titles(sheet: svg.Sheet, setup: VolumeSetup, columns: tuple[float, ...]) ->
         sheet.text(x, 3.3 * sheet.font_px, detail, fill=svg.MUTED)
 
 
-def _input(sheet: svg.Sheet, setup: VolumeSetup, x: float, floor: float, unit: float) -> None:
+def _input(
+    sheet: svg.Sheet, setup: VolumeSetup, x: float, floor: float, unit: float, photo: np.ndarray | None
+) -> None:
     """The block, inside it the filter at one position, and the lengths of its edges."""
     font_px, n, k = sheet.font_px, setup.size, min(setup.kernel_size, setup.size)
     thick = _thickness(setup.in_channels, font_px)
     _block(sheet, x, floor, thick, n * unit, fill=svg.PAPER, stroke=svg.INK, tip="input volume")
+    if photo is not None:  # along its rows it runs to the back, as the columns of the volume do
+        pixels = np.asarray(Image.fromarray((255 * photo + 0.5).astype(np.uint8)).resize((n, n)))
+        turned = SLOPE[0] * unit, SLOPE[1] * unit, 0, unit, x + thick, floor - n * unit
+        sheet.image(pixels, 0, 0, n, n, matrix=turned, tip="the input, n × n pixels")
     window = _at(x, floor, unit, 0.42 * (n - k), 0.3 * (n - k))
     tip = "the filter's window"
-    _block(sheet, *window, thick, k * unit, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2, tip=tip)
+    clear = 1.0 if photo is None else 0.3
+    _block(sheet, *window, thick, k * unit, fill=svg.ORANGE_TINT, stroke=svg.ORANGE, line=2, tip=tip, opacity=clear)
     back = _at(x + thick, floor, unit, 0, n / 2)
     sheet.text(x - 0.5 * font_px, floor - n * unit / 2, f"{n}", size=sheet.small, anchor="end")
     sheet.text(x + thick / 2, floor + 1.2 * font_px, f"{setup.in_channels}", size=sheet.small, anchor="middle")

@@ -1,17 +1,19 @@
 """The explorers: convolution arithmetic, receptive fields, volumes. Each redraws one SVG as a slider moves.
 
 Others are loaded when they are asked for: ``KernelExplorer`` (a kernel on an image), ``MapBrowser`` (every map),
-``TrainingBoard`` (a network that learns, live), ``NetworkExplorer`` (drawings and tables of layers) and
-``ZooExplorer`` (published networks).
+``TrainingBoard`` (a network that learns, live), ``NetworkExplorer`` (drawings and tables of layers), ``ZooExplorer``
+(published networks) and ``Chooser`` (images that a function of the notebook makes).
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
+import numpy as np
 
 from helpers.conv_math import InvalidSetting
 from helpers.svg import conv_setup, field
@@ -35,7 +37,7 @@ from helpers.widgets.explorer import (
 
 _ELSEWHERE = {
     "KernelExplorer": "kernel", "MapBrowser": "maps", "TrainingBoard": "board",
-    "NetworkExplorer": "networks", "ZooExplorer": "networks",
+    "NetworkExplorer": "networks", "ZooExplorer": "networks", "Chooser": "chooser",
 }  # fmt: skip
 
 SLIDERS = {  # setting: (label, least, usual most); a preset or a state may go beyond
@@ -96,6 +98,7 @@ class ConvExplorer(Explorer):
 
     def _load(self, state: State) -> None:
         setup = ConvSetup.of(state)
+        self.preset.value = state if isinstance(state, str) else self.preset.value
         self._guessed, self._brief = setup.guess, setup.brief
         self.verdict.value = ""
         for name, control in self.controls.items():
@@ -106,7 +109,7 @@ class ConvExplorer(Explorer):
                 control.value = value
 
     def _on_preset(self, change: Mapping[str, Any]) -> None:
-        if change["new"]:
+        if change["new"] and not self._held:
             keep = {name: self.state[name] for name in ("predict", "view", "brief")}
             self.state = conv_setup.PRESETS[change["new"]] | keep
 
@@ -199,6 +202,7 @@ class ReceptiveFieldExplorer(Explorer):
 
     def _load(self, state: State) -> None:
         setup = FieldSetup.of(state)
+        self.preset.value = state if isinstance(state, str) else self.preset.value
         self._layers = list(setup.layers)
         fit(self.controls["size"], setup.size, usual=SLIDERS["size"][2])
         fit(self.controls["shown"], setup.depth, usual=len(setup.layers))
@@ -212,7 +216,7 @@ class ReceptiveFieldExplorer(Explorer):
             fit(self.controls["cell"], 0, usual=0)
 
     def _on_preset(self, change: Mapping[str, Any]) -> None:
-        if change["new"]:
+        if change["new"] and not self._held:
             self.state = field.PRESETS[change["new"]]
 
     def _on_add(self, _: object) -> None:
@@ -244,13 +248,15 @@ class VolumeView(Explorer):
     """Input block, filter block through the full depth and stacked activation maps, with their sizes.
 
     ``state`` is a dict as ``explorer.state`` gives it, or None for the lecture's 3 × 32 × 32 and six 5 × 5 filters.
+    ``photo`` ``(H, W, 3)`` in 0..1 is drawn on the input.
     """
 
-    def __init__(self, state: State = None, *, font_px: int | None = None) -> None:
+    def __init__(self, state: State = None, *, photo: np.ndarray | None = None, font_px: int | None = None) -> None:
+        draw = partial(volume_picture, photo=photo)
         names = ("in_channels", "size", "out_channels", "kernel_size", "stride", "padding")
         controls = {name: _setting(name) for name in names}
         ordered = list(controls.values())
-        super().__init__(controls, [columns(ordered[:3], ordered[3:])], draw=volume_picture, font_px=font_px)
+        super().__init__(controls, [columns(ordered[:3], ordered[3:])], draw=draw, font_px=font_px)
         self.state = state
 
     def _load(self, state: State) -> None:

@@ -1,7 +1,7 @@
 """A board that shows a network learning, live: start, stop, and move the learning rate while it trains.
 
 After ConvNetJS's demo of CIFAR-10 (Karpathy). The training runs in a thread of its own, so that the notebook and the
-controls answer meanwhile; the picture is redrawn twice a second.
+controls answer meanwhile; the drawing is redrawn twice a second.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import math
 import threading
 import time
 import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import ipywidgets as widgets
 import numpy as np
@@ -19,12 +21,18 @@ from torch import Tensor, nn
 
 from helpers import models
 from helpers.svg import Picture
-from helpers.svg.board import BoardState, board_picture
+from helpers.svg.board import BoardState, Tile, board_picture
 from helpers.training import train_step
-from helpers.widgets.explorer import Drawing, button, columns, labelled
+from helpers.widgets.explorer import Drawing, button, choice, columns, labelled
 
-VAL_PICTURES = 1000  # looked at with every redraw, so that it stays quick
+VAL_IMAGES = 1000  # looked at with every redraw, so that it stays quick
 LOWEST, HIGHEST = -4, 1  # the learning rate's range, in powers of ten
+SHOWN = 8  # validation images with their classes
+TRAINERS: dict[str, Callable[..., torch.optim.Optimizer]] = {  # a learning rate is set before every step
+    "SGD, momentum 0.9": partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+    "SGD": partial(torch.optim.SGD, lr=0.1),
+    "Adam": torch.optim.Adam,
+}
 
 # A new board stops those that train: a cell that is run again leaves nothing behind that cannot be reached any more.
 _BOARDS: weakref.WeakSet[TrainingBoard] = weakref.WeakSet()
@@ -33,16 +41,17 @@ Pictures = tuple[Tensor, Tensor]  # (N, C, H, W) float32 as the network takes th
 
 
 class TrainingBoard(Drawing):
-    """Curves, first-layer filters, a start button and a learning rate that acts at once.
+    """Curves, first filters, images with their classes, a start button; trainer and learning rate act at once.
 
     In a notebook ``board`` alone shows it; press Start. From code: ``start`` returns at once, ``run`` waits, ``stop``
-    ends cleanly after the step at hand. The optimiser is SGD with momentum 0.9. What goes wrong in the thread stands
-    as a sentence on the board and in ``problem``. A board that stands still leaves the network in ``eval`` mode.
+    ends cleanly after the step at hand. What goes wrong in the thread stands as a sentence on the board and in
+    ``problem``. A board that stands still leaves the network in ``eval`` mode.
 
     Args:
         model: trained where it is, on its device.
         train, val: images ``(N, C, H, W)`` and labels ``(N,)``; of ``val`` the first 1000 are looked at.
         lr: where the slider begins, from 1e-4 to 10.
+        classes: their names; None: numbers.
         most_steps: after so many steps it stops by itself.
         redraw_seconds: time between two pictures while it trains.
     """
@@ -53,6 +62,7 @@ class TrainingBoard(Drawing):
         train: Pictures,
         val: Pictures,
         *,
+        classes: Sequence[str] | None = None,
         lr: float = 0.02,
         batch_size: int = 64,
         seed: int = 0,
@@ -64,7 +74,8 @@ class TrainingBoard(Drawing):
         for other in list(_BOARDS):
             other.stop()
         self.most_steps, self.redraw_seconds = most_steps, redraw_seconds
-        self._trainer = _Trainer(model, train, (val[0][:VAL_PICTURES], val[1][:VAL_PICTURES]), batch_size, seed)
+        self._trainer = _Trainer(model, train, (val[0][:VAL_IMAGES], val[1][:VAL_IMAGES]), batch_size, seed)
+        self._classes = classes
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._seed, self.problem = seed, ""
@@ -72,10 +83,11 @@ class TrainingBoard(Drawing):
         self.rate = widgets.FloatLogSlider(
             value=lr, base=10, min=LOWEST, max=HIGHEST, step=0.05, readout_format=".2g", **labelled("learning rate")
         )
+        self.kind = choice("trainer", {name: name for name in TRAINERS})
         self.start_button = button("Start", primary=True)
         self.anew_button = button("Begin anew")
         buttons = widgets.HBox([self.start_button, self.anew_button])
-        super().__init__([columns([buttons], [self.rate])], font_px=font_px)
+        super().__init__([columns([buttons], [self.kind, self.rate])], font_px=font_px)
         self.start_button.on_click(lambda _: self.stop() if self.running else self.start())
         self.anew_button.on_click(lambda _: self.reset())
         self.redraw()
@@ -85,8 +97,9 @@ class TrainingBoard(Drawing):
     def state(self) -> BoardState:
         """What the picture shows, as it is at this moment."""
         return BoardState(
-            tuple(self._losses), tuple(self._checks), tuple(self._rates), self._filters, self._status, self.problem
-        )
+            tuple(self._losses), tuple(self._checks), tuple(self._rates), self._filters, self._status, self.problem,
+            self._images,
+        )  # fmt: skip
 
     def svg(self) -> Picture:
         return board_picture(self.state, font_px=self.font_px)
@@ -146,8 +159,21 @@ class TrainingBoard(Drawing):
         self._losses: list[float] = []
         self._checks: list[tuple[int, float]] = []
         self._rates: list[tuple[int, float]] = []
+        self._images: tuple[Tile, ...] = ()
         self._filters = self._trainer.filters()
         self._status, self.problem = "not started", ""
+
+    def _tiles(self, scores: Tensor) -> tuple[Tile, ...]:
+        """Some of the validation images, and the classes that the network takes for the most likely."""
+        images, labels = self._trainer.val
+        names = self._classes or [str(number) for number in range(scores.shape[1])]
+        shown = torch.linspace(0, len(images) - 1, min(SHOWN, len(images))).long().tolist()
+        found = []
+        for n in shown:
+            top = scores[n].nan_to_num().softmax(dim=0).topk(min(3, len(names)))
+            bars = tuple((names[k], share) for share, k in zip(*map(Tensor.tolist, top), strict=True))
+            found.append(Tile(_drawable(images[n]), bars=bars, right=names[int(labels[n])]))
+        return tuple(found)
 
     # --- in the thread: while it runs, only it draws ---
 
@@ -169,15 +195,17 @@ class TrainingBoard(Drawing):
                 self._rates.append((self.steps, rate))
             with torch.random.fork_rng(range(torch.cuda.device_count())):  # dropout leaves the caller's numbers alone
                 torch.manual_seed(self._seed + self.steps)
-                self._losses.append(self._trainer.step(rate))
+                self._losses.append(self._trainer.step(rate, self.kind.value))
             if time.perf_counter() - looked > self.redraw_seconds:
                 self._look()
                 looked = time.perf_counter()
         self._look()
 
     def _look(self) -> None:
-        self._checks.append((self.steps, self._trainer.accuracy()))
-        self._filters = self._trainer.filters()
+        scores = self._trainer.scores()
+        right = (scores.argmax(dim=1) == self._trainer.val[1]).sum().item()
+        self._checks.append((self.steps, 100 * right / len(scores)))
+        self._filters, self._images = self._trainer.filters(), self._tiles(scores)
         self.redraw()
 
 
@@ -186,7 +214,7 @@ class _Diverged(ArithmeticError):
 
 
 class _Trainer:
-    """A network, its pictures and its optimiser; one call of ``step`` is one batch."""
+    """A network, its images and its optimiser; one call of ``step`` is one batch."""
 
     def __init__(self, model: nn.Module, train: Pictures, val: Pictures, batch_size: int, seed: int) -> None:
         self.model, self.train, self.val, self.batch_size, self.seed = model, train, val, batch_size, seed
@@ -198,12 +226,14 @@ class _Trainer:
     def reset(self) -> None:
         self.model.load_state_dict(self.first_state)
         self.model.eval()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.kind = ""
         self.generator = torch.Generator().manual_seed(self.seed)  # the thread leaves torch's own numbers alone
         self.order = torch.empty(0, dtype=torch.int64)
 
-    def step(self, rate: float) -> float:
-        """One batch; the loss before the step."""
+    def step(self, rate: float, kind: str) -> float:
+        """One batch; the loss before the step. Another kind of trainer begins without a memory of earlier steps."""
+        if kind != self.kind:
+            self.kind, self.optimizer = kind, TRAINERS[kind](self.model.parameters())
         if len(self.order) == 0:
             self.order = torch.randperm(len(self.train[1]), generator=self.generator)
         chosen, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
@@ -222,19 +252,20 @@ class _Trainer:
         return value
 
     @torch.no_grad()
-    def accuracy(self) -> float:
-        """Correct validation pictures in percent."""
-        images, labels = self.val
+    def scores(self) -> Tensor:
+        """What the network says about the validation images, ``(N, classes)``."""
         with models.evaluating(self.model):
-            right = [
-                (self.model(pictures.to(self.device)).argmax(dim=1).cpu() == truth).sum().item()
-                for pictures, truth in zip(images.split(250), labels.split(250), strict=True)
-            ]
-        return 100 * sum(right) / len(labels)
+            return torch.cat([self.model(part.to(self.device)).cpu() for part in self.val[0].split(250)])
 
     def filters(self) -> np.ndarray | None:
         """A copy of the first convolution's weights ``(K, C, h, w)``; None where there is no convolution."""
         return None if self.first_layer is None else self.first_layer.weight.detach().cpu().clone().numpy()
+
+
+def _drawable(image: Tensor) -> np.ndarray:
+    """``(H, W, 3)`` uint8 of ``(C, H, W)``, from its lowest value (black) to its highest."""
+    scaled = 255 * (image - image.min()) / (image.max() - image.min()).clamp(min=1e-12)
+    return scaled[:3].expand(3, -1, -1).permute(1, 2, 0).round().byte().cpu().numpy()
 
 
 def _check(train: Pictures, val: Pictures, lr: float) -> None:

@@ -1,4 +1,4 @@
-"""The feature-map browser: every map of every layer for one picture, and the part of the picture that a cell sees."""
+"""The feature-map browser: every map of every layer for one image, and the part of the image that a unit sees."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from helpers.svg import Picture
 from helpers.widgets.explorer import Explorer, State, choice, columns, show, slider
 
 COLUMNS, PER_PAGE = 6, 18
-PHOTO = 300.0  # px, side of the picture
+PHOTO = 300.0  # px, side of the image
 ORDERS = {"highest mean first": "mean", "by number": "number"}
 SCALES = {"each on its own scale": "own", "one scale for all": "shared"}
 
 
 class MapBrowser(Explorer):
-    """The maps that each layer of ``model`` makes of one picture, with menus and sliders.
+    """The maps that each layer of ``model`` makes of one image, with menus and sliders.
 
     Args:
         model: any network; it is only read.
         image: ``(1, 3, H, W)``, normalised as the network expects it.
         state: a dict as ``browser.state`` gives it, or any part of it: "node" (a name out of
             ``activations.nodes(model)`` that puts out maps), "order" ("mean" or "number"), "scale" ("own" or
-            "shared"), "page", "row" and "column" (of the chosen cell).
+            "shared"), "page", "row" and "column" (of the chosen unit).
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class MapBrowser(Explorer):
             "order": choice("order", ORDERS),
             "scale": choice("colours", SCALES),
             "page": slider("page"),
-            "row": slider("cell: row"),
-            "column": slider("cell: column"),
+            "row": slider("position: row"),
+            "column": slider("position: column"),
         }
         menus, cell = list(controls.values())[:4], [controls["row"], controls["column"]]
         super().__init__(controls, [columns(menus, cell)], draw=self._drawn, font_px=font_px)
@@ -67,7 +67,7 @@ class MapBrowser(Explorer):
             self.controls[name].value = value
 
     def _changed(self, name: str) -> None:
-        """In another layer the cell stays at the same place of the picture, and the pages begin anew."""
+        """In another layer the unit stays at the same place of the image, and the pages begin anew."""
         if name != "node":
             return
         size = self._rows[self.controls["node"].value].output_shape[1:]
@@ -101,9 +101,9 @@ def maps_picture(
     photo: np.ndarray, maps: np.ndarray, *, title: str, order: str = "mean", shared: bool = False, page: int = 0,
     cell: tuple[int, int] = (0, 0), box: Sequence[int] | None = None, font_px: int = 16,
 ) -> Picture:  # fmt: skip
-    """A page of the maps ``(C, h, w)`` with ``cell`` (row, column) marked, beside ``photo`` ``(H, W, 3)`` in 0..1.
+    """A page of the maps ``(C, h, w)`` beside ``photo`` ``(H, W, 3)`` in 0..1; ``cell`` (row, column) is marked.
 
-    ``box`` = (top, left, bottom, right) in px of the photo is what the cell sees; None where that is not known. Maps
+    ``box`` = (top, left, bottom, right) in px of the photo is what the unit sees; None where that is not known. Maps
     that are never negative go from black to yellow, others from blue over white (zero) to red.
     """
     ranked, signed, dead = strongest(maps)
@@ -131,11 +131,11 @@ def maps_picture(
 
 
 def _photo(sheet: svg.Sheet, photo: np.ndarray, cell: tuple[int, int], box: Sequence[int] | None) -> str:
-    """The photo with a frame around what the cell sees, and below it that in words, which come back too."""
+    """The photo with a frame around what the unit sees, and below it that in words, which come back too."""
     x, y, (height, width) = sheet.left, sheet.y, photo.shape[:2]
     unit = PHOTO / max(height, width)
-    sheet.image(_pixels(photo), x, y, width * unit, height * unit, tip="the picture")
-    where = f"The marked cell (row {cell[0]}, column {cell[1]})"
+    sheet.image(_pixels(photo), x, y, width * unit, height * unit, tip="the image")
+    where = f"The marked position (row {cell[0]}, column {cell[1]})"
     sees = f"{where}: what it sees is not known, this network could not be traced."
     if box is not None:
         top, left, bottom, right = box
@@ -151,11 +151,11 @@ def _map(
     sheet: svg.Sheet, values: np.ndarray, pixels: np.ndarray, number: int, x: float, y: float, room: float,
     cell: tuple[int, int],
 ) -> None:  # fmt: skip
-    """One map in its colours, with the cell framed and its number below."""
+    """One map in its colours, with the unit framed and its number below."""
     unit = room / max(values.shape)
     tip = f"map {number}: {values.min():.3g} to {values.max():.3g}, mean {values.mean():.3g}; here {values[cell]:.3g}"
     sheet.image(_pixels(pixels), x, y, values.shape[1] * unit, values.shape[0] * unit, tip=tip)
-    side = max(unit, 5.0)  # in a large map a cell is too small to be seen
+    side = max(unit, 5.0)  # in a large map a unit is too small to be seen
     left, top = x + (cell[1] + 0.5) * unit - side / 2, y + (cell[0] + 0.5) * unit - side / 2
     _framed(sheet, left, top, side, side, line=1.5)
     sheet.text(x + room / 2, y + room + 1.1 * sheet.font_px, str(number), size=0.9 * sheet.font_px, anchor="middle")

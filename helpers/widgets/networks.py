@@ -36,7 +36,7 @@ class NetworkExplorer(Explorer):
         named = {name: name for name in names}
         controls = {
             "network": choice("network", named),
-            "size": choice("pictures", {f"{size} x {size} px": size for size in SIZES}),
+            "size": choice("images", {f"{size} x {size} px": size for size in SIZES}),
             "other": choice("compare with", {"nothing": NOTHING} | named),
         }
         self.second = widgets.HTML()
