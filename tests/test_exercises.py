@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -204,6 +204,8 @@ def test_a_random_answer_passes_only_where_it_is_the_answer(data):
         tuple: st.lists(st.integers(0, 64), max_size=5).map(tuple),
     }
     given_values = {field: data.draw(value_of[type(right)]) for field, right in q.answer.items()}
+    for field, word in q.answer.items():  # three letters of a word may stand for it
+        assume(not isinstance(word, str) or not word.lower().startswith(given_values[field].strip().lower()))
     exercise = exercises.Exercise(q, prefix="q", recorded=False)
     text = exercise.checked(given_values)
     right = all(near(given_values[f], w, q.tolerance) for f, w in q.answer.items())

@@ -239,6 +239,23 @@ def test_a_difference_names_the_call_what_came_and_what_was_expected(capsys) -> 
     )
 
 
+def test_a_forgotten_return_two_slips_at_once_and_a_wrong_shape_are_told(capsys) -> None:
+    solution = CODES["code-01-size"].solution
+    exercises.check_code("code-01-size", function(CODES["code-01-size"], solution.replace("return ", "")))
+    assert "Not yet (try 1). size(7, 3, 1, 0) returned nothing: is `return` missing?" in said(capsys)
+    tasks = {"double": [[0, 0, 0], [0, 2, 0], [0, 0, 0]], "shift left": [[0, 0, 0], [1, 0, 0], [0, 0, 0]]}
+    exercises.check_code("code-01-kernel", lambda task: tasks.get(task, torch.eye(3)))
+    assert "That moves the image to the right" in said(capsys)
+    tasks["shift left"] = [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
+    exercises.check_code("code-01-kernel", lambda task: tasks.get(task, torch.eye(3)))
+    text = said(capsys)
+    assert "the weights must add up to 0" in text and "gave ['it answers to an even area']; expected is []" in text
+    exercises.check_code("code-01-conv", lambda *_args: torch.zeros(3, 4))
+    assert "gave a tensor of shape (3, 4) with mean 0; expected is a tensor of shape (4, 5)" in said(capsys)
+    exercises.check_code("code-01-size", lambda n, k, s, p: round((n + 2 * p - k) / s + 1))
+    assert "`round` goes up as well as down" in said(capsys)
+
+
 def test_an_error_of_the_function_is_a_sentence_with_its_line(capsys) -> None:
     solution = "def size(n, k, s, p):\n    way = n + 2 * p - k\n    return way / zero\n"
     exercises.check_code("code-01-size", function(CODES["code-01-size"], solution))

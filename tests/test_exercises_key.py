@@ -120,7 +120,6 @@ def sizes() -> dict[str, Answer]:
         "field-5": {"pixels": seen((3, 2), (3,))},
         "field-8": {"pixels": seen((11, 4), (3, 2), (5,), (3, 2), (3,), (3,), (3,), (3, 2))},
         "field-9": {"pixels": seen(*vgg_layers())},
-        "field-10": {"pixels": seen((3,))},
         "nets-32": {"pixels": seen((7, 2), (3, 2), (3,))},
         "nets-40": dense_positions(480, 320),
         "nets-1": {"features": lenet(empty(1, 1, 32, 32)).shape[1]},
@@ -247,7 +246,6 @@ def statements() -> dict[str, Answer]:
     boxes = torch.tensor([[0.0, 0, 10, 10]], dtype=torch.float64), torch.tensor([[5.0, 0, 15, 10]], dtype=torch.float64)
     return {
         "conv-26": {"shape": tuple(photo.shape), "numbers": photo.numel()},
-        "conv-27": {"sum": int(torch.relu(torch.tensor([-3.0, 0, 2, 5])).sum())},
         "nets-33": {"first": int(heat[0]), "second": int(heat[1])},
         "nets-34": {"percent": 100 * torch.tensor([2.0, 1, 0], dtype=torch.float64).softmax(0)[0].item()},
         "nets-37": {"first": int(once[0, 0, 0].argmax()), "second": int(pooled[0, 0, 0].argmax())},

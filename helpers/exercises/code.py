@@ -64,18 +64,29 @@ class Difference:
 def difference(code: Code, function: Function) -> Difference | None:
     """Runs ``function`` on every call of ``code``; None where all results are those of the solution."""
     right, given = run(code, code.solution), run(code, function)
-    for call, wanted, value in zip(code.calls, right, given, strict=True):
+    for number, (call, wanted, value) in enumerate(zip(code.calls, right, given, strict=True)):
         if same(value, wanted, code.tolerance):
             continue
-        unanswered = value.open if isinstance(value, Failed) else is_open(value)
-        slips = (s for s in code.slips if same(given, run(code, s.solution), code.tolerance))
+        blank = "..." in (source(function) or "...")  # without one, None is a forgotten return
+        unanswered = value.open if isinstance(value, Failed) else is_open(value) and blank
         words = f"{code.name}{call}"
         if isinstance(value, Failed):
             words += f" stopped with an error: {value.words}"
+        elif value is None:
+            words += " returned nothing: is `return` missing?"
         else:
-            words += f" gave {_shown(value)}; expected is {_shown(wanted)}."
-        return Difference(words, None if unanswered else next(slips, None), unanswered)
+            words += f" gave {_shown(value, wanted)}; expected is {_shown(wanted, value)}."
+        return Difference(words, None if unanswered else _slip(code, given, number), unanswered)
     return None
+
+
+def _slip(code: Code, given: list[object], number: int) -> Slip | None:
+    """The slip with the results ``given``; else, of two slips at once, the one that shows in result ``number``."""
+    theirs = [(slip, run(code, slip.solution)) for slip in code.slips]
+    alike = [slip for slip, results in theirs if same(given, results, code.tolerance)]
+    if not isinstance(given[number], (Failed, int, float)):  # the same tensor is no chance, the same number may be
+        alike += [slip for slip, results in theirs if same(given[number], results[number], code.tolerance)]
+    return next(iter(alike), None)
 
 
 def run(code: Code, function: Function | str) -> list[object]:
@@ -159,14 +170,15 @@ def _failed(error: Exception, function: Function) -> Failed:
     return Failed(f"{where}{type(error).__name__}: {what}", type(error).__name__, "ellipsis" in what.lower())
 
 
-def _shown(value: object) -> str:
-    """A value in a few letters."""
+def _shown(value: object, other: object) -> str:
+    """A value in a few letters; of tensors the shape, where it tells ``value`` from a large ``other``."""
     import torch
 
     if isinstance(value, torch.Tensor):
         if value.is_meta:
             return f"a tensor of shape {tuple(value.shape)} without values"
-        if value.numel() > 16:
+        beside = other if isinstance(other, torch.Tensor) and other.shape != value.shape else value
+        if max(value.numel(), beside.numel()) > 16:
             return f"a tensor of shape {tuple(value.shape)} with mean {value.double().mean().item():.4g}"
         value = value.tolist()
     if isinstance(value, torch.nn.Module):
