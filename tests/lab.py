@@ -26,6 +26,7 @@ RUN_ALL = """seconds => Promise.race([
     window.jupyterapp.commands.execute('notebook:run-all-cells'),
     new Promise((_, fail) => setTimeout(() => fail(new Error(`still running after ${seconds} s`)), 1000 * seconds)),
 ])"""
+PICTURE = "svg[role=img]"  # the whole drawing: one may hold others, cut off at their frames
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL_IDLE = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 SETTINGS = {
@@ -114,7 +115,7 @@ class Notebook:
         """The live explorers, from top to bottom; a notebook may have none."""
         explorers = self.page.locator(".cnn-explorer").all()
         for explorer in explorers:
-            explorer.locator("svg").last.wait_for()
+            explorer.locator(PICTURE).last.wait_for()
         return explorers
 
     def forms(self) -> list[Locator]:
@@ -133,7 +134,7 @@ class Notebook:
 
 def alt(explorer: Locator) -> str:
     """What the explorer's picture says to somebody who cannot see it."""
-    return explorer.locator("svg").last.get_attribute("aria-label") or ""
+    return explorer.locator(PICTURE).last.get_attribute("aria-label") or ""
 
 
 def wait_for(explorer: Locator, *parts: str) -> None:
@@ -143,12 +144,12 @@ def wait_for(explorer: Locator, *parts: str) -> None:
 
 def press(explorer: Locator, label: str, key: str, *, times: int = 1) -> None:
     """Move the slider of this label with the keyboard, and wait until the picture has changed."""
-    before = explorer.locator("svg").last.inner_html()
+    before = explorer.locator(PICTURE).last.inner_html()
     handle = explorer.locator(".widget-slider", has_text=label).locator(".noUi-handle, .ui-slider-handle").first
     handle.scroll_into_view_if_needed()
     for _ in range(times):
         handle.press(key)
-    until(lambda: explorer.locator("svg").last.inner_html() != before, f"{label}: the picture did not change")
+    until(lambda: explorer.locator(PICTURE).last.inner_html() != before, f"{label}: the picture did not change")
 
 
 def until(done: Callable[[], bool], message: str, *, seconds: float = 15) -> None:

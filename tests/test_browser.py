@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -214,10 +215,31 @@ def use_zoo(notebook, screenshots):
     networks.screenshot(path=screenshots / "networks.png")
 
 
+def use_chooser(notebook, screenshots):
+    """Notebooks 05 to 08: what is chosen changes what is shown; sliders by keys, menus by their last entry."""
+    for number, chooser in enumerate(notebook.explorers()):
+        said = [lab.alt(chooser)]
+        moves = []
+        for handle in chooser.locator(".noUi-handle").all():
+            ends = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+            moves.append(partial(handle.press, "ArrowLeft" if ends else "ArrowRight"))
+        for menu in chooser.locator("select").all():
+            moves.append(partial(menu.select_option, index=menu.locator("option").count() - 1))
+        for move in moves:
+            move()
+            lab.until(lambda it=chooser, was=said: lab.alt(it) not in was, "something was chosen, and nothing changed")
+            said.append(lab.alt(chooser))
+        chooser.screenshot(path=screenshots / f"moved_{lab.alt(chooser)[:12]}_{number}.png".replace(" ", "_"))
+
+
 USES = {
     "00_start_here": use_form,
     "02_lenet": use_board,
     "03_alexnet_dissection": use_maps,
+    "05_resnet_dissection": use_chooser,
+    "06_training_recipe": use_chooser,
+    "07_finetuning_bcdp": use_chooser,
+    "08_transfer_learning_lab": use_chooser,
     "09_model_zoo": use_zoo,
 }
 
@@ -258,5 +280,5 @@ def test_a_question_as_a_form_says_what_went_wrong(url, window, screenshots):
 
 
 def right_edge(explorer: lab.Locator) -> float:
-    box = explorer.locator("svg").last.bounding_box()
+    box = explorer.locator(lab.PICTURE).last.bounding_box()
     return box["x"] + box["width"]
