@@ -141,7 +141,7 @@ class ConvExplorer(Explorer):
         for name, count in (("step", steps), ("channel", setup.depth), ("filter", setup.filters)):
             controls[name].max = max(0, count - 1)
         self.play.max = steps - 1
-        controls["step"].description = "output position" if setup.view == "output" else "input pixel"
+        controls["step"].description = "position" if setup.view == "output" else "input pixel"
         controls["filter"].description = "show filter" if conv else "show channel"
         for control in (self.preset, *(controls[name] for name in ("kind", "dilation", "in_channels"))):
             show(control, when=not setup.brief)

@@ -50,8 +50,8 @@ class MapBrowser(Explorer):
             "order": choice("order", ORDERS),
             "scale": choice("colours", SCALES),
             "page": slider("page"),
-            "row": slider("position: row"),
-            "column": slider("position: column"),
+            "row": slider("unit: row"),
+            "column": slider("unit: column"),
         }
         menus, cell = list(controls.values())[:4], [controls["row"], controls["column"]]
         super().__init__(controls, [columns(menus, cell)], draw=self._drawn, font_px=font_px)
