@@ -23,8 +23,8 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-# Where the modules of last term's flat package went, so that students' older copies of a notebook still run: by folder,
-# a name and, behind "=", what it is called now (without "=" the same, less a beginning such as ``svg_``).
+# Where the modules of last term's flat package went, so that the imports of students' older copies still work: by
+# folder, a name and, behind "=", what it is called now (without "=" the same, less a beginning such as ``svg_``).
 _MOVED = {
     "": "activations_maps=activations conv_checks=conv_math results_file=experiments architectures=models",
     "activations": "layer_statistics=statistics",

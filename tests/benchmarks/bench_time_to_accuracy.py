@@ -26,8 +26,11 @@ KIT = Path(__file__).resolve().parents[2]
 def kit(run: argparse.Namespace) -> dict[str, float]:
     """One run of ``training.fine_tune``: seconds, and accuracy on the test images in percent."""
     sys.path.insert(0, str(KIT))
+    import torch
+
     from helpers import loaders, models, training
 
+    torch.manual_seed(run.seed)  # the new head's first weights
     began = time.perf_counter()
     data = loaders.image_folder(run.folder, size=run.size, augment="flip", seed=run.seed)
     model = models.load(run.network, num_classes=len(data.classes))
