@@ -30,11 +30,11 @@ def weights_cached(name: str) -> bool:
 
     from helpers import datasets, models
 
-    if name == "alexnet_mini":
+    if name in models.OWN:
         return True
     there_are = torchvision.models.list_models(module=torchvision.models)
     if name not in there_are:
-        close = difflib.get_close_matches(name, ["alexnet_mini", *there_are, *datasets.names()])
+        close = difflib.get_close_matches(name, [*models.OWN, *there_are, *datasets.names()])
         near = f"; near it are {', '.join(close)}" if close else ""
         raise ValueError(f"There is neither a data set nor a network with weights called {name!r}{near}.")
     return any(models.weights_file(weights).is_file() for weights in torchvision.models.get_model_weights(name))

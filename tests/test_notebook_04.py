@@ -12,7 +12,6 @@ import torchvision
 from torch import nn
 
 from helpers import models, photos
-from helpers.models import alexnet_mini
 
 NOTEBOOK = nbformat.read(Path(__file__).resolve().parents[1] / "notebooks/04_vgg_dissection.ipynb", as_version=4)
 
@@ -25,7 +24,7 @@ def said(cell: str) -> str:
 
 def defined(*cells: str) -> dict:
     """The names that these cells of the notebook define."""
-    names = {"nn": nn, "torch": torch, "name": "alexnet_mini", "net": models.load("alexnet_mini").eval()}
+    names = {"nn": nn, "torch": torch, "name": "resnet_mini", "net": models.load("resnet_mini")}
     for each in NOTEBOOK.cells:
         if each.id in cells:
             exec(each.source, names)
@@ -52,7 +51,7 @@ def test_each_class_is_surest_in_the_photo_that_shows_it() -> None:
     found = dict(re.findall(r"^(.+?) +surest in the photo (\w+)", said("nb04-halves"), re.M))
     assert len(found) == 5 and found["espresso"] == "coffee" and found["projectile"] == "rocket"
     assert photos.CATALOGUE["coffee"].answers >= {"espresso"} and photos.CATALOGUE["rocket"].answers >= {"projectile"}
-    assert not set(found) - set(alexnet_mini.card()["classes"])
+    assert not set(found) - set(models.about("resnet_mini")[1])
 
 
 def test_the_dense_network_says_at_each_position_what_the_network_says_about_the_window_there() -> None:
@@ -60,7 +59,7 @@ def test_the_dense_network_says_at_each_position_what_the_network_says_about_the
     images = torch.rand(1, 3, 64, 112, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         scores = names["dense"](images)
-        assert scores.shape == (1, 200, 1, 4)  # (112 - 64) / 16 + 1 positions
+        assert scores.shape == (1, 200, 1, 7)  # (112 - 64) / 8 + 1 positions
         # A window inside has its neighbours at the edge where a crop has padding, so only a whole image is the same.
         assert torch.allclose(names["dense"](images[..., :64]).flatten(1), names["net"](images[..., :64]), atol=1e-4)
     head = nn.Sequential(nn.Linear(3 * 7 * 7, 5), nn.ReLU(), nn.Dropout(), nn.Linear(5, 4)).eval()  # as VGG: 7x7

@@ -20,7 +20,6 @@ from PIL import Image
 
 import colab_setup
 from helpers import activations, commands, dissect, loaders, machine, models, photos, svg
-from helpers.models import alexnet_mini
 from helpers.svg import kernel, network, zoo
 
 KIT = Path(__file__).resolve().parents[1]
@@ -63,9 +62,9 @@ def overview() -> str:
 
 def look() -> str:
     """A photo, where the kit's small network looks, and what it says: what notebook 00 begins with."""
-    net, classes = models.load("alexnet_mini"), alexnet_mini.card()["classes"]
+    net, (_, classes) = models.load("resnet_mini"), models.about("resnet_mini")
     square = photos.load("coffee").crop((100, 0, 500, 400))
-    pixels = torch.from_numpy(np.array(square.resize((96, 96)))).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.array(square.resize((64, 64)))).permute(2, 0, 1)[None]
     image = loaders.Preprocess()(pixels)
     rows = activations.top_k(net, image, classes, k=3).rows
     heat = activations.grad_cam(net, image, classes.index(rows[0][0]))

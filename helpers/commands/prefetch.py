@@ -1,7 +1,7 @@
 """``python -m helpers prefetch``: before class, bring every dataset and pretrained network of the course here.
 
 Afterwards the notebooks need no network, in either profile: with KIT_OFFLINE=1 ``runtime.choose`` takes what is here.
-What the kit draws itself, and ``alexnet_mini``, come with it and are not in the list.
+What the kit draws itself, ``alexnet_mini`` and ``resnet_mini`` come with it and are not in the list.
 """
 
 from __future__ import annotations

@@ -20,13 +20,14 @@ import torchvision
 from torch import nn
 
 from helpers import machine
-from helpers.models import alexnet_mini
+from helpers.models import alexnet_mini, resnet_mini
 from helpers.models.alexnet2012 import AlexNet2012
 from helpers.models.cifar_nets import CifarNet
 from helpers.models.copies import meta_copy, quietly, unwrapped
 from helpers.models.lenet import LeNet5
 
 FROM_PAPERS = ("lenet5", "alexnet_2012", "resnet20_cifar", "plainnet20_cifar")  # the last two with any depth 6n+2
+OWN = {"alexnet_mini": alexnet_mini, "resnet_mini": resnet_mini}  # their pretrained weights come with the kit
 HEAD_NAMES = ("classifier", "fc", "head", "heads")  # what torchvision and timm call the part that ends in the classes
 # What layers average (norms, also one's own) or iterate (spectral norm, old and new) while they train.
 MOVING = {"running_mean", "running_var", "_u", "weight_u"}
@@ -42,9 +43,10 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
     Input ``(N, 3, H, W)`` float32 normalised (LeNet-5: one channel), output scores ``(N, num_classes)``.
 
     Args:
-        name: one of torchvision's ("alexnet", "vgg16", "resnet18", ...); "alexnet_mini", the small pretrained AlexNet
-            that comes with the kit; or, untrained only, one of the papers' own that the kit writes out: "lenet5"
-            (32x32 px), "alexnet_2012" (227x227), "resnet20_cifar", "plainnet56_cifar", ... (32x32).
+        name: one of torchvision's ("alexnet", "vgg16", "resnet18", ...); "alexnet_mini" or "resnet_mini", the small
+            pretrained AlexNet and ResNet that come with the kit; or, untrained only, one of the papers' own that the
+            kit writes out: "lenet5" (32x32 px), "alexnet_2012" (227x227), "resnet20_cifar", "plainnet56_cifar", ...
+            (32x32).
         num_classes: None keeps the head that the network was made with (1000 classes of ImageNet); a number puts a
             new last layer in, see ``replace_head``.
         pretrained: True loads the weights that torchvision calls DEFAULT; False starts from random ones.
@@ -60,20 +62,28 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
         if pretrained:
             raise WeightsUnavailable(f"{name} has no pretrained weights; load({name!r}, pretrained=False) builds it.")
         model = build() if num_classes is None else build(num_classes=num_classes)
-    elif name == "alexnet_mini":
-        model = alexnet_mini.load() if pretrained else alexnet_mini.build()
+    elif name in OWN:
+        model = OWN[name].load() if pretrained else OWN[name].build()
     elif name in torchvision.models.list_models(module=torchvision.models):
         model = _pretrained(name) if pretrained else _build(name, None)
     else:
         raise ValueError(
             f"There is no network {name!r}. Some that there are: alexnet, vgg16, resnet18, resnet50, squeezenet1_1, "
-            "mobilenet_v2, alexnet_mini; torchvision.models.list_models() names the others. Untrained there are also "
-            f"{', '.join(FROM_PAPERS)}."
+            "mobilenet_v2, alexnet_mini, resnet_mini; torchvision.models.list_models() names the others. Untrained "
+            f"there are also {', '.join(FROM_PAPERS)}."
         )
     if num_classes is not None and build is None:
         replace_head(model, num_classes)
     _note(model, name=name)  # stands in histories, plots and checkpoints
     return model.eval()
+
+
+def about(name: str) -> tuple[int, list[str]]:
+    """The side of the images that the pretrained network ``name`` is judged on, in px, and the names of its classes."""
+    if name in OWN:
+        return 64, OWN[name].card()["classes"]
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    return weights.transforms().crop_size[0], weights.meta["categories"]
 
 
 def name_of(model: nn.Module) -> str:

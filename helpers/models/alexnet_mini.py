@@ -8,14 +8,13 @@ new head does the same with the other. ``tests/tools/pretrain.py`` made the weig
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from helpers.models import shipped
 from helpers.models.cifar_nets import he_weights
 
 WEIGHTS_FILE = Path(__file__).with_name("alexnet_mini.pt")
@@ -28,14 +27,10 @@ LAYERS_WITH_NORM = (
 )
 
 
-class WeightsError(OSError):
-    """The file with the pretrained weights is missing, damaged, or not the one that belongs to this kit."""
-
-
 class AlexNetMini(nn.Module):
     """AlexNet (Krizhevsky et al. 2012) made narrow, for images of 64x64 px and larger."""
 
-    def __init__(self, num_classes: int, dropout: float) -> None:
+    def __init__(self, num_classes: int, dropout: float = 0.2) -> None:
         super().__init__()
         first, second, third, fourth, fifth = CHANNELS
         self.features = nn.Sequential(
@@ -76,46 +71,21 @@ def build(num_classes: int = 200, *, dropout: float = 0.2) -> nn.Module:
     return model
 
 
-# ---- the weights file: float16 tensors and a card ---------------------------------------------------------------
-
-
 def load() -> nn.Module:
     """The pretrained network, in eval mode: scores for the 200 classes of ``card()["classes"]``.
 
     Images ``(N, 3, H, W)`` normalised as ImageNet's. Weights are float32, rounded to float16 on disk.
     Raises WeightsError when the file is missing or not the one that belongs to this kit.
     """
-    return restore(_read())
+    return shipped.restore(AlexNetMini, shipped.read(WEIGHTS_FILE, WEIGHTS_SHA256))
 
 
 def card() -> dict[str, Any]:
     """What the weights were trained on, how, when, how good they are, their classes and their licence."""
-    return _read()["card"]
+    return shipped.read(WEIGHTS_FILE, WEIGHTS_SHA256)["card"]
 
 
-def restore(weights: dict[str, dict[str, Any]]) -> nn.Module:
-    """The network of a weights file's content, in float32 and eval mode."""
-    with torch.device("meta"):
-        model = AlexNetMini(len(weights["card"]["classes"]), dropout=0.2)
-    state = {name: tensor.float() for name, tensor in weights["state_dict"].items()}
-    model.load_state_dict(state, assign=True)
-    return model.eval()
-
-
-def _read() -> dict[str, dict[str, Any]]:
-    """``{"state_dict": ..., "card": ...}`` of the kit's own file, which is checked before anything in it is used."""
-    repair = "Get the kit again: run the notebook's set-up cell, or reinstall cnn-course-kit."
-    try:
-        content = WEIGHTS_FILE.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"The weights file {WEIGHTS_FILE} cannot be read ({error.strerror}). {repair}") from error
-    if hashlib.sha256(content).hexdigest() != WEIGHTS_SHA256:
-        size = len(content)
-        raise WeightsError(f"The weights file {WEIGHTS_FILE} is damaged or not the kit's own ({size} bytes). {repair}")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-
-
-# ---- batch norm: there while training, gone in the published network ---------------------------------------------
+# ---- batch norm: there while training, gone in the published network (pretrain.py puts it into the weights) -------
 
 
 def with_batch_norm(model: nn.Module) -> nn.Module:
@@ -127,26 +97,11 @@ def with_batch_norm(model: nn.Module) -> nn.Module:
             norm: nn.Module = nn.BatchNorm2d(layer.out_channels)
         else:
             norm = nn.BatchNorm1d(cast(nn.Linear, layer).out_features)
-        _replace(model, name, nn.Sequential(layer, norm))
+        exchange(model, name, nn.Sequential(layer, norm))
     return model
 
 
-@torch.no_grad()
-def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """A plain copy of a network from ``with_batch_norm``: same outputs in eval mode, no batch norm.
-
-    In eval mode batch norm is ``y * scale + shift``, and so can be put into the weights and bias that computed ``y``.
-    """
-    model = copy.deepcopy(model)
-    for name in LAYERS_WITH_NORM:
-        layer, norm = cast(Any, model.get_submodule(name))
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.ndim - 1)))
-        layer.bias.copy_((layer.bias - norm.running_mean) * scale + norm.bias)
-        _replace(model, name, layer)
-    return model
-
-
-def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
+def exchange(model: nn.Module, name: str, new: nn.Module) -> None:
+    """Put ``new`` where the layer ``name`` is, in place."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, new)

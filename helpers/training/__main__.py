@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("data", metavar="DATA", help="a data set (bcdp_v1, bcdp_standin, ...) or a folder with "
                      "train/<class>/ and test/<class>/")  # fmt: skip
-    top.add_argument("--model", default="alexnet", help="alexnet (the default), vgg16, resnet18, ... or alexnet_mini")
+    top.add_argument("--model", default="alexnet", help="alexnet (the default), vgg16, ..., resnet_mini, alexnet_mini")
     top.add_argument("--frozen", action="store_true", help="train only a new last layer, on features computed once")
     top.add_argument("--epochs", type=int, default=5, help="(5)")
     top.add_argument("--lr", type=float, help="learning rate (1e-4; with --frozen 1e-3)")
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--schedule", choices=config.SCHEDULES, default="constant", help="of the learning rate (constant)")
     top.add_argument("--weight-decay", type=float, default=0.0, help="(0)")
     top.add_argument("--batch-size", type=int, default=32, help="pictures a step, of all processes together (32)")
-    top.add_argument("--size", type=int, help="side of the pictures, px (224; alexnet_mini 64)")
+    top.add_argument("--size", type=int, help="side of the pictures, px (224; alexnet_mini and resnet_mini 64)")
     top.add_argument("--augment", choices=tuple(augment.RECIPES), help="change the training pictures at random")
     top.add_argument("--mixed-precision", action=argparse.BooleanOptionalAction, help="(where the device gains by it)")
     top.add_argument("--seed", type=int, default=0, help="of the split, the new layer and the training (0)")
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 def train(options: argparse.Namespace) -> None:
     """Fine-tune in all processes of torchrun together; the first evaluates on the test pictures and saves the model."""
-    size = options.size or (64 if options.model == "alexnet_mini" else 224)
+    size = options.size or (64 if options.model in models.OWN else 224)
     folder = processes.from_first(_folder, options.data)  # one process fetches it, all read it
     data = loaders.image_folder(
         folder, size=size, batch_size=options.batch_size, augment=options.augment, seed=options.seed

@@ -1,10 +1,11 @@
-"""alexnet_mini on another data set: from scratch, last layer only, and fine-tuned, at the same number of epochs.
+"""The kit's own networks on another data set, each at the same number of epochs: from scratch, last layer, fine-tuned.
 
 ``python tests/benchmarks/bench_transfer.py DATA_FOLDER`` prints test accuracies, the mean over the seeds first.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 
@@ -18,15 +19,15 @@ from helpers import loaders, models, training
 BACKBONE_FACTOR = {"from scratch": 1.0, "last layer only": 1.0, "fine-tuned": 0.3}
 
 
-def network(how: str, num_classes: int, seed: int) -> nn.Module:
+def network(name: str, how: str, num_classes: int, seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    model = models.load("alexnet_mini", num_classes=num_classes, pretrained=how != "from scratch")
+    model = models.load(name, num_classes=num_classes, pretrained=how != "from scratch")
     return models.freeze(model) if how == "last layer only" else model
 
 
-def run(how: str, data: loaders.Loaders, *, epochs: int, seed: int) -> float:
+def run(name: str, how: str, data: loaders.Loaders, *, epochs: int, seed: int) -> float:
     """Test accuracy in percent after training with one learning-rate cycle."""
-    model = network(how, len(data.classes), seed)
+    model = network(name, how, len(data.classes), seed)
     config = training.TrainConfig(
         epochs=epochs,
         lr=1e-3,
@@ -45,15 +46,15 @@ def main() -> None:
     options = paired.arguments(
         __doc__.split("\n")[0], size=(96, "px"), epochs=(10, "epochs"), seeds=(3, "runs of each")
     )
-    for how in BACKBONE_FACTOR:
+    for name, how in itertools.product(models.OWN, BACKBONE_FACTOR):
         start, reached = time.perf_counter(), []
         for seed in range(options.seeds):
             augment = None if how == "last layer only" else "light"  # features are computed once, of plain pictures
             data = loaders.image_folder(options.folder, size=options.size, augment=augment, seed=seed)
-            reached.append(run(how, data, epochs=options.epochs, seed=seed))
+            reached.append(run(name, how, data, epochs=options.epochs, seed=seed))
         seconds = (time.perf_counter() - start) / options.seeds
         each = ", ".join(f"{accuracy:.1f}" for accuracy in reached)
-        print(f"{how:16} {statistics.mean(reached):5.1f} %  ({each}), {seconds:.0f} s a run", flush=True)
+        print(f"{name:13} {how:16} {statistics.mean(reached):5.1f} %  ({each}), {seconds:.0f} s a run", flush=True)
 
 
 if __name__ == "__main__":

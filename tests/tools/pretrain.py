@@ -1,17 +1,20 @@
-"""Pretrain ``alexnet_mini`` on a folder of small pictures: the script that made the weights in the kit.
+"""Pretrain the kit's own small networks on a folder of small pictures: the script that made their weights.
 
-    python tests/tools/pretrain.py DATA                  # train; writes alexnet_mini.pt, .csv (curve), .checkpoint
-    python tests/tools/pretrain.py DATA --resume         # go on where it was interrupted, to the same weights
-    python tests/tools/pretrain.py --evaluate DATA       # top-1 and top-5 of the kit's own weights
+    python tests/tools/pretrain.py alexnet_mini DATA             # train; writes alexnet_mini.pt, .csv, .checkpoint
+    python tests/tools/pretrain.py alexnet_mini DATA --resume    # go on where it was interrupted, to the same weights
+    python tests/tools/pretrain.py resnet_mini DATA --soft-labels FILE   # a teacher's answers, by soft_labels.py
+    python tests/tools/pretrain.py alexnet_mini DATA --evaluate  # top-1 and top-5 of the kit's own weights
 
 DATA holds ``train/<class>/*.JPEG``, ``val/<class>/*.JPEG`` and, if it likes, ``words.txt`` (class id, tab, name).
-The recipe: batch norm while training, SGD with Nesterov momentum, one learning-rate cycle, label smoothing; flips, mild
-random crops and changes of light; small pictures first, since an epoch at 48x48 px costs half of one at 64x64.
+The recipes: batch norm, SGD with Nesterov momentum, one learning-rate cycle and a smaller second one; label smoothing
+or a teacher's probabilities; flips, mild random crops and changes of light; small pictures first, since an epoch at
+48x48 px costs half of one at 64x64.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import dataclasses
 import datetime
@@ -20,7 +23,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,10 +34,13 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs from a checkout, installed or not
 
 from helpers import machine, models, pictures  # noqa: E402
-from helpers.models import alexnet_mini  # noqa: E402
-from helpers.training import train_step  # noqa: E402
-from helpers.training.acceleration import FLOAT32, Precision  # noqa: E402
+from helpers.models import alexnet_mini, resnet_mini  # noqa: E402
+from helpers.training import acceleration, train_step  # noqa: E402
 
+LICENCE = (
+    "Weights: MIT, as the kit. Trained on pictures of ImageNet, which belong to their owners and are given for "
+    "non-commercial research and education."
+)
 SIZE = 64  # px: pictures are kept, and the network is judged, at this size
 
 Curve = list[dict[str, float]]  # a row an epoch
@@ -68,6 +74,7 @@ class Recipe:
     label_smoothing: float = 0.1
     dropout: float = 0.2
     light: float = 0.3  # how far brightness and contrast are changed
+    teacher: float = 0.0  # share of the teacher's probabilities in a label; the rest is the picture's own class
     seed: int = 0
 
     @property
@@ -82,6 +89,21 @@ class Recipe:
             epoch -= cycle.epochs
         raise ValueError(f"The recipe has {self.epochs} epochs, numbered from 0; the one asked for lies beyond them.")
 
+
+NETWORKS = {"alexnet_mini": alexnet_mini, "resnet_mini": resnet_mini}
+RECIPES = {
+    "alexnet_mini": Recipe(),
+    "resnet_mini": Recipe(
+        cycles=(
+            Cycle(epochs=44, lr=0.08, warmup=0.1, small_until=1.0, crop_area=(0.4, 1.0)),
+            Cycle(epochs=16, lr=0.03, warmup=0.1, crop_area=(0.5, 1.3)),
+        ),
+        batch_size=64,
+        label_smoothing=0.0,
+        dropout=0.0,
+        teacher=0.5,
+    ),
+}
 
 # ---- pictures ----------------------------------------------------------------------------------------------------
 
@@ -140,13 +162,23 @@ def learning_rate(progress: float, cycle: Cycle) -> float:
 
 
 def train(
-    data: Path, out: Path, *, recipe: Recipe = Recipe(), resume: bool = False, device: str | None = None
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    recipe: Recipe | None = None,
+    soft_labels: Path | None = None,
+    resume: bool = False,
+    device: str | None = None,
 ) -> Curve:
-    """Train on ``data/train``, judge on ``data/val`` after every epoch, write the weights file ``out``; the curve.
+    """Train network ``name`` on ``data/train``, judge it on ``data/val``, write the file ``out``. Returns the curve.
 
-    Interrupted, it goes on from the last whole epoch with ``resume=True``, to the same weights. Beside ``out`` lie the
-    curve (.csv) and the state after the last epoch (.checkpoint). The caller's random state is left alone.
+    Every fifth picture judges after an epoch, all of them after the last. ``soft_labels`` is a file of probabilities
+    ``(N, classes)`` for the training pictures, in the order of their names. Interrupted, it goes on from the last whole
+    epoch with ``resume=True``, to the same weights. Beside ``out`` lie the curve (.csv) and the state after the last
+    epoch (.checkpoint). The caller's random state is left alone.
     """
+    recipe = recipe or RECIPES[name]
     checkpoint = out.with_suffix(".checkpoint")
     _check_files(out, checkpoint, resume)
     device = device or machine.device()
@@ -155,24 +187,48 @@ def train(
     )
     if classes != val_classes:
         raise ValueError(f"{data}: train ({len(classes)}) and val ({len(val_classes)}) must hold the same classes.")
-    images, labels = images.to(device), labels.to(device)  # 50,000 images are 600 MB
+    targets = mixed(labels, len(classes), recipe.teacher, soft_labels)
+    images, targets = images.to(device), targets.to(device)  # 50,000 images are 600 MB
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = alexnet_mini.with_batch_norm(alexnet_mini.build(len(classes), dropout=recipe.dropout))
+        model = _trainable(name, len(classes), recipe)
         model = model.to(device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, recipe)
         curve = _restore(checkpoint, model, optimizer, recipe) if resume else []
         for epoch in range(len(curve), recipe.epochs):
             start = time.perf_counter()
-            row: dict[str, float] = {"epoch": epoch + 1} | _train_epoch(model, optimizer, images, labels, epoch, recipe)
-            row |= evaluate(model, val_images, val_labels) | {"seconds": round(time.perf_counter() - start, 1)}
-            curve.append(row)
+            row: dict[str, float] = {"epoch": epoch + 1} | _train_epoch(
+                model, optimizer, images, targets, epoch, recipe
+            )
+            judges = slice(None, None, 5 if epoch + 1 < recipe.epochs else 1)
+            row |= evaluate(model, val_images[judges], val_labels[judges])
+            curve.append(row | {"seconds": round(time.perf_counter() - start, 1)})
             _store(checkpoint, model, optimizer, recipe, curve)
-            print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
-    plain = alexnet_mini.fold_batch_norm(model.cpu())
-    sha256 = write(out, plain, make_card(data, classes, recipe, curve))
-    print(f'Wrote {out}. To ship it: copy it to {alexnet_mini.WEIGHTS_FILE}, set WEIGHTS_SHA256 = "{sha256}"')
+            print("  ".join(f"{fact} {value:g}" for fact, value in curve[-1].items()), flush=True)
+    model = model.cpu()
+    model = fold_batch_norm(model) if name == "alexnet_mini" else model
+    sha256 = write(out, model, make_card(name, data, classes, recipe, curve))
+    print(f'Wrote {out}. To ship it: copy it to {NETWORKS[name].WEIGHTS_FILE}, set WEIGHTS_SHA256 = "{sha256}"')
     return curve
+
+
+def mixed(labels: Tensor, classes: int, teacher: float, file: Path | None) -> Tensor:
+    """Class probabilities ``(N, classes)`` to train for: the labels', and a share of ``teacher`` from the file."""
+    if bool(teacher) != bool(file):
+        raise ValueError("This recipe has a teacher: name the file of its soft labels." if teacher else "No teacher.")
+    targets = F.one_hot(labels, classes).float()
+    if file is None:
+        return targets
+    soft = torch.load(file, map_location="cpu", weights_only=True).float()
+    if soft.shape != targets.shape:
+        raise ValueError(f"{file} holds labels of the shape {tuple(soft.shape)}, not {tuple(targets.shape)}.")
+    return targets.lerp(soft, teacher)
+
+
+def _trainable(name: str, classes: int, recipe: Recipe) -> nn.Module:
+    if name == "alexnet_mini":
+        return alexnet_mini.with_batch_norm(alexnet_mini.build(classes, dropout=recipe.dropout))
+    return resnet_mini.build(classes)
 
 
 def _check_files(out: Path, checkpoint: Path, resume: bool) -> None:
@@ -191,12 +247,11 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, pixels: Tensor, labels: Tensor, epoch: int, recipe: Recipe
+    model: nn.Module, optimizer: torch.optim.Optimizer, pixels: Tensor, targets: Tensor, epoch: int, recipe: Recipe
 ) -> dict[str, float]:
     torch.manual_seed(recipe.seed * 100_003 + epoch + 1)  # each epoch by its own seed: nothing to store for resuming
     device = pixels.device
-    half_precision = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)  # a T4 only emulates it
-    precision = Precision(torch.bfloat16, "cuda") if half_precision else FLOAT32
+    precision = acceleration.precision(model, device, None)
     steps = max(1, len(pixels) // recipe.batch_size)  # a last batch that is not full is left out
     cycle, epoch = recipe.at(epoch)
     size = recipe.small_size if epoch < cycle.small_until * cycle.epochs else SIZE
@@ -210,9 +265,8 @@ def _train_epoch(
         images = augment(normalise(pixels[rows]), size, crop_area=cycle.crop_area, light=recipe.light)
         images = images.contiguous(memory_format=torch.channels_last)
         smoothing = recipe.label_smoothing
-        total_loss += train_step(
-            model, images, labels[rows], optimizer, label_smoothing=smoothing, precision=precision
-        )[0]
+        loss, _ = train_step(model, images, targets[rows], optimizer, label_smoothing=smoothing, precision=precision)
+        total_loss += loss
     lr, mean_loss = optimizer.param_groups[0]["lr"], total_loss.item() / steps
     return {"size": size, "lr": round(lr, 5), "train_loss": round(mean_loss, 4)}
 
@@ -230,23 +284,24 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, floa
     return {"top1": round(100 * top1 / len(labels), 2), "top5": round(100 * top5 / len(labels), 2)}
 
 
-def score(folder: Path) -> dict[str, float]:
+def score(name: str, folder: Path) -> dict[str, float]:
     """Top-1 and top-5 in percent of the kit's own weights on ``folder/<class id>/*``, and the count of pictures."""
     images, labels, classes = read_pictures(folder)
-    known = alexnet_mini.card()["class_ids"]
+    known = NETWORKS[name].card()["class_ids"]
     if unknown := sorted(set(classes) - set(known)):
-        raise ValueError(f"{folder} has classes that alexnet_mini was not trained on: {', '.join(unknown[:5])} ...")
-    labels = torch.tensor([known.index(name) for name in classes])[labels]
-    return evaluate(alexnet_mini.load(), images, labels) | {"count": len(labels)}
+        raise ValueError(f"{folder} has classes that {name} was not trained on: {', '.join(unknown[:5])} ...")
+    labels = torch.tensor([known.index(wnid) for wnid in classes])[labels]
+    return evaluate(NETWORKS[name].load(), images, labels) | {"count": len(labels)}
 
 
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
 def write(path: Path, model: nn.Module, card: dict[str, Any]) -> str:
-    """Write the plain network in float16 with its card, as ``alexnet_mini`` reads it; returns the SHA-256."""
+    """Write the network in float16 with its card, as the kit reads it; returns the SHA-256."""
     card = card | {"parameters": sum(p.numel() for p in model.parameters())}
-    save(path, {"state_dict": {name: tensor.half() for name, tensor in model.state_dict().items()}, "card": card})
+    state = {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    save(path, {"state_dict": state, "card": card})
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -274,16 +329,18 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
     return saved["curve"]
 
 
-def make_card(data: Path, classes: list[str], recipe: Recipe, curve: Curve) -> dict[str, Any]:
+def make_card(name: str, data: Path, classes: list[str], recipe: Recipe, curve: Curve) -> dict[str, Any]:
     """The weights' story in plain Python types; class ids become names where ``data/words.txt`` knows them."""
     return {
-        "name": "alexnet_mini",
+        "name": name,
+        "made_by": f"python tests/tools/pretrain.py {name} DATA",
+        "licence": LICENCE,
         "date": datetime.date.today().isoformat(),
         "data": f"{data.name}: {len(classes)} classes of {SIZE}x{SIZE} px pictures",
         "classes": _names(data / "words.txt", classes),
         "class_ids": classes,
         "recipe": dataclasses.asdict(recipe),
-        "accuracy": {name: curve[-1][name] for name in ("top1", "top5")},
+        "accuracy": {fact: curve[-1][fact] for fact in ("top1", "top5")},
         "curve": curve,
     }
 
@@ -295,23 +352,55 @@ def _names(words: Path, classes: list[str]) -> list[str]:
     return [names.get(name, name).split(",")[0] for name in classes]
 
 
+# ---- batch norm: there while alexnet_mini is trained, gone in the published network ------------------------------
+
+
+@torch.no_grad()
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """A plain copy of a network from ``alexnet_mini.with_batch_norm``: same outputs in eval mode, no batch norm.
+
+    In eval mode batch norm is ``y * scale + shift``, and so can be put into the weights and bias that computed ``y``.
+    """
+    model = copy.deepcopy(model)
+    for name in alexnet_mini.LAYERS_WITH_NORM:
+        layer, norm = cast(Any, model.get_submodule(name))
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.ndim - 1)))
+        layer.bias.copy_((layer.bias - norm.running_mean) * scale + norm.bias)
+        alexnet_mini.exchange(model, name, layer)
+    return model
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python tests/tools/pretrain.py", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("data", type=Path, help="folder with train/<class>/ and val/<class>/")
-    parser.add_argument("--out", type=Path, default=Path("alexnet_mini.pt"))
+    parser.add_argument("--out", type=Path, help="the weights file to write (NETWORK.pt, here)")
+    parser.add_argument("--soft-labels", type=Path, help="what soft_labels.py wrote")
     parser.add_argument("--epochs", type=int, help="one cycle of so many epochs, in place of the recipe's two")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--evaluate", action="store_true")
     options = parser.parse_args()
     try:
         if options.evaluate:
-            result = score(options.data / "val")
-            print("alexnet_mini on {count} pictures: top-1 {top1} %, top-5 {top5} %".format(**result))
+            result = score(options.network, options.data / "val")
+            print(f"{options.network} on {{count}} pictures: top-1 {{top1}} %, top-5 {{top5}} %".format(**result))
         else:
-            one_cycle = dataclasses.replace(Recipe.cycles[0], epochs=options.epochs or 1)
-            recipe = Recipe(cycles=(one_cycle,)) if options.epochs else Recipe()
-            train(options.data, options.out, recipe=recipe, resume=options.resume)
+            recipe = RECIPES[options.network]
+            if options.epochs:
+                recipe = dataclasses.replace(
+                    recipe, cycles=(dataclasses.replace(recipe.cycles[0], epochs=options.epochs),)
+                )
+            out = options.out or Path(f"{options.network}.pt")
+            train(
+                options.network,
+                options.data,
+                out,
+                recipe=recipe,
+                soft_labels=options.soft_labels,
+                resume=options.resume,
+            )
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:
