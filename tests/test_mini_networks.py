@@ -131,6 +131,8 @@ def test_a_network_of_the_kit_by_its_name(name: str):
 def test_what_torchvision_says_about_a_network():
     side, classes = models.about("alexnet")
     assert side == 224 and len(classes) == 1000 and classes[0] == "tench"
+    with pytest.raises(ValueError, match="lenet5"):
+        models.about("lenet5")
 
 
 @BOTH
@@ -153,7 +155,8 @@ def test_the_card_tells_the_whole_story(network):
     assert {"tabby", "goldfish", "school bus"} <= set(card["classes"])
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
     assert card["accuracy"] == {name: card["curve"][-1][name] for name in ("top1", "top5")}
-    assert card["accuracy"]["top1"] >= 40 and card["accuracy"]["top5"] >= 66
+    least = {"alexnet_mini": (40, 67), "resnet_mini": (53, 78)}[card["name"]]
+    assert (card["accuracy"]["top1"], card["accuracy"]["top5"]) >= least
     assert len(card["curve"]) == sum(cycle["epochs"] for cycle in card["recipe"]["cycles"])
     transfer = card["transfer"]["test accuracy in percent, means over 3 seeds"]
     assert transfer["fine-tuned"] >= 87 and transfer["last layer only"] >= 77

@@ -48,7 +48,7 @@ def test_without_relus_a_stack_is_one_filter_and_with_them_it_is_not() -> None:
 
 
 def test_each_class_is_surest_in_the_photo_that_shows_it() -> None:
-    found = dict(re.findall(r"^(.+?) +surest in the photo (\w+)", said("nb04-halves"), re.M))
+    found = dict(re.findall(r"^(.+?) +surest in the photo (\w+), \d+ %", said("nb04-halves"), re.M))
     assert len(found) == 5 and found["espresso"] == "coffee" and found["projectile"] == "rocket"
     assert photos.CATALOGUE["coffee"].answers >= {"espresso"} and photos.CATALOGUE["rocket"].answers >= {"projectile"}
     assert not set(found) - set(models.about("resnet_mini")[1])

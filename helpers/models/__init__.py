@@ -79,7 +79,10 @@ def load(name: str, *, num_classes: int | None = None, pretrained: bool = True) 
 
 
 def about(name: str) -> tuple[int, list[str]]:
-    """The side of the images that the pretrained network ``name`` is judged on, in px, and the names of its classes."""
+    """The side of the images that the pretrained network ``name`` is judged on, in px, and the names of its classes.
+
+    ``name`` is one of torchvision's, "alexnet_mini" or "resnet_mini"; any other is a ValueError.
+    """
     if name in OWN:
         return 64, OWN[name].card()["classes"]
     weights = torchvision.models.get_model_weights(name).DEFAULT

@@ -18,7 +18,7 @@ from helpers.models import shipped
 from helpers.models.cifar_nets import he_weights
 
 WEIGHTS_FILE = Path(__file__).with_name("resnet_mini.pt")
-WEIGHTS_SHA256 = "b62796bf88a39ddc2b1b3912094e6114d869cf2a0a1564643e79877deaf6aa1e"
+WEIGHTS_SHA256 = "e0669c3f9642a96551ee40775365639cbc625d6312fc9832b195bbf5c7931262"
 CHANNELS = (32, 96, 176)  # of the three stages; ResNet-18: 64, 128, 256, 512
 
 

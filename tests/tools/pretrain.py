@@ -215,7 +215,11 @@ def train(
 def mixed(labels: Tensor, classes: int, teacher: float, file: Path | None) -> Tensor:
     """Class probabilities ``(N, classes)`` to train for: the labels', and a share of ``teacher`` from the file."""
     if bool(teacher) != bool(file):
-        raise ValueError("This recipe has a teacher: name the file of its soft labels." if teacher else "No teacher.")
+        raise ValueError(
+            "This recipe has a teacher: name the file of its soft labels, --soft-labels FILE."
+            if teacher
+            else "This recipe has no teacher: leave --soft-labels out."
+        )
     targets = F.one_hot(labels, classes).float()
     if file is None:
         return targets
@@ -330,10 +334,13 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rec
 
 
 def make_card(name: str, data: Path, classes: list[str], recipe: Recipe, curve: Curve) -> dict[str, Any]:
-    """The weights' story in plain Python types; class ids become names where ``data/words.txt`` knows them."""
+    """The weights' story in plain Python types; class ids become names where ``data/words.txt`` knows them.
+
+    What was measured later (bench_transfer.py, near duplicates) is added by hand before the file is shipped.
+    """
     return {
         "name": name,
-        "made_by": f"python tests/tools/pretrain.py {name} DATA",
+        "made_by": f"python tests/tools/pretrain.py {name} DATA" + " --soft-labels FILE" * bool(recipe.teacher),
         "licence": LICENCE,
         "date": datetime.date.today().isoformat(),
         "data": f"{data.name}: {len(classes)} classes of {SIZE}x{SIZE} px pictures",
