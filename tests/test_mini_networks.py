@@ -297,6 +297,9 @@ def test_resnet_mini_learns_from_labels_and_a_teacher(folder, tmp_path, capsys):
     pictures, labels, _ = pretrain.read_pictures(folder / "val")
     scores = pretrain.evaluate(shipped.restore(resnet_mini.ResNetMini, weights), pictures, labels)
     assert scores["top1"] == curve[-1]["top1"] > 50
+    torch.save(torch.full((12, 3), 1 / 3), soft)
+    with pytest.raises(ValueError, match="another recipe or teacher: {'soft_labels'"):
+        pretrain.train("resnet_mini", folder, out, recipe=recipe, soft_labels=soft, resume=True, device="cpu")
     with pytest.raises(ValueError, match="has a teacher: name the file"):
         pretrain.train("resnet_mini", folder, tmp_path / "b.pt", device="cpu")
     torch.save(torch.eye(3), soft)

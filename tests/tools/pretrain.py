@@ -90,7 +90,6 @@ class Recipe:
         raise ValueError(f"The recipe has {self.epochs} epochs, numbered from 0; the one asked for lies beyond them.")
 
 
-NETWORKS = {"alexnet_mini": alexnet_mini, "resnet_mini": resnet_mini}
 RECIPES = {
     "alexnet_mini": Recipe(),
     "resnet_mini": Recipe(
@@ -188,13 +187,15 @@ def train(
     if classes != val_classes:
         raise ValueError(f"{data}: train ({len(classes)}) and val ({len(val_classes)}) must hold the same classes.")
     targets = mixed(labels, len(classes), recipe.teacher, soft_labels)
+    made_with = dataclasses.asdict(recipe)
+    made_with["soft_labels"] = hashlib.sha256(soft_labels.read_bytes()).hexdigest() if soft_labels else ""
     images, targets = images.to(device), targets.to(device)  # 50,000 images are 600 MB
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = _trainable(name, len(classes), recipe)
         model = model.to(device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, recipe)
-        curve = _restore(checkpoint, model, optimizer, recipe) if resume else []
+        curve = _restore(checkpoint, model, optimizer, made_with) if resume else []
         for epoch in range(len(curve), recipe.epochs):
             start = time.perf_counter()
             row: dict[str, float] = {"epoch": epoch + 1} | _train_epoch(
@@ -203,12 +204,12 @@ def train(
             judges = slice(None, None, 5 if epoch + 1 < recipe.epochs else 1)
             row |= evaluate(model, val_images[judges], val_labels[judges])
             curve.append(row | {"seconds": round(time.perf_counter() - start, 1)})
-            _store(checkpoint, model, optimizer, recipe, curve)
+            _store(checkpoint, model, optimizer, made_with, curve)
             print("  ".join(f"{fact} {value:g}" for fact, value in curve[-1].items()), flush=True)
     model = model.cpu()
     model = fold_batch_norm(model) if name == "alexnet_mini" else model
     sha256 = write(out, model, make_card(name, data, classes, recipe, curve))
-    print(f'Wrote {out}. To ship it: copy it to {NETWORKS[name].WEIGHTS_FILE}, set WEIGHTS_SHA256 = "{sha256}"')
+    print(f'Wrote {out}. To ship it: copy it to {models.OWN[name].WEIGHTS_FILE}, set WEIGHTS_SHA256 = "{sha256}"')
     return curve
 
 
@@ -291,11 +292,11 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, floa
 def score(name: str, folder: Path) -> dict[str, float]:
     """Top-1 and top-5 in percent of the kit's own weights on ``folder/<class id>/*``, and the count of pictures."""
     images, labels, classes = read_pictures(folder)
-    known = NETWORKS[name].card()["class_ids"]
+    known = models.OWN[name].card()["class_ids"]
     if unknown := sorted(set(classes) - set(known)):
         raise ValueError(f"{folder} has classes that {name} was not trained on: {', '.join(unknown[:5])} ...")
     labels = torch.tensor([known.index(wnid) for wnid in classes])[labels]
-    return evaluate(NETWORKS[name].load(), images, labels) | {"count": len(labels)}
+    return evaluate(models.OWN[name].load(), images, labels) | {"count": len(labels)}
 
 
 # ---- files -------------------------------------------------------------------------------------------------------
@@ -315,19 +316,22 @@ def save(path: Path, content: dict[str, Any]) -> None:
         torch.save(content, unfinished)
 
 
-def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, curve: Curve) -> None:
+def _store(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, made_with: dict[str, Any], curve: Curve
+) -> None:
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    save(path, state | {"recipe": dataclasses.asdict(recipe), "curve": curve})
+    save(path, state | {"made_with": made_with, "curve": curve})
     with path.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, curve[0])
         writer.writeheader()
         writer.writerows(curve)
 
 
-def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Curve:
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, made_with: dict[str, Any]) -> Curve:
     saved = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["recipe"] != dataclasses.asdict(recipe):
-        raise ValueError(f"{path} was made with another recipe, {saved['recipe']}. Go on with that, or start anew.")
+    if saved["made_with"] != made_with:
+        was = {fact: value for fact, value in saved["made_with"].items() if value != made_with.get(fact)}
+        raise ValueError(f"{path} was made with another recipe or teacher: {was}. Go on with that, or start anew.")
     model.load_state_dict(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
     return saved["curve"]
@@ -381,7 +385,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python tests/tools/pretrain.py", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("network", choices=models.OWN)
     parser.add_argument("data", type=Path, help="folder with train/<class>/ and val/<class>/")
     parser.add_argument("--out", type=Path, help="the weights file to write (NETWORK.pt, here)")
     parser.add_argument("--soft-labels", type=Path, help="what soft_labels.py wrote")
